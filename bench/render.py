@@ -1,0 +1,53 @@
+"""How much longer rendering takes than copying the same files without Jinja."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import copier
+
+from bench.figures import Figure
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUNDS = 21
+
+
+def figures() -> list[Figure]:
+    """`render_vs_static`: wall time of `copier copy` with the default answers against that of the rendered files."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        template = _template(base / "template")
+        static = _static(template, base / "static", base / "rendered")
+        _render(template, base / "warm")
+        _render(static, base / "warm-static")
+        samples = []
+        for number in range(ROUNDS):
+            # Alternating, and the order too: what else the machine does hits both alike.
+            pair = [template, static] if number % 2 else [static, template]
+            seconds = {source: _render(source, base / f"{number}-{source.name}") for source in pair}
+            samples.append(seconds[template] / seconds[static])
+    return [Figure("render_vs_static", samples, bar=1.25)]
+
+
+def _template(folder: Path) -> Path:
+    folder.mkdir()
+    shutil.copy(ROOT / "copier.yml", folder)
+    shutil.copytree(ROOT / "template", folder / "template", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    return folder
+
+
+def _static(template: Path, folder: Path, rendered: Path) -> Path:
+    """A template of the same files, as they are after rendering, that asks nothing."""
+    _render(template, rendered)
+    shutil.copytree(rendered, folder / "template")
+    (folder / "template" / ".copier-answers.yml").rename(folder / "template" / "answers.yml")
+    (folder / "copier.yml").write_text("_subdirectory: template\n", encoding="utf-8")
+    return folder
+
+
+def _render(source: Path, destination: Path) -> float:
+    """Seconds that rendering took."""
+    begin = time.perf_counter()
+    copier.run_copy(str(source), destination, defaults=True, quiet=True)
+    return time.perf_counter() - begin

@@ -1,0 +1,34 @@
+"""The engine: the pool of connections, and what each new connection is told."""
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+BUSY_TIMEOUT_MS = 5_000
+"""How long a SQLite writer waits for another before it gives up."""
+
+
+def create_engine(url: str) -> AsyncEngine:
+    """An engine on `url`; connections are made when they are first needed.
+
+    Parameters of statements never appear in exceptions or logs: they are what users typed.
+    """
+    engine = create_async_engine(url, hide_parameters=True)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """A factory of sessions whose objects stay readable after the commit, when the answer is rendered."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    # Readers do not block the writer, nor the writer them.
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # Off by default in SQLite, for compatibility with its first versions.
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.close()

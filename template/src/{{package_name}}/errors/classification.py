@@ -1,0 +1,132 @@
+"""Tell what kind of failure an exception is.
+
+Each layer registers the exceptions of the library it wraps; an exception nobody registered is a bug until somebody
+says otherwise: internal, not retryable and not recoverable.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from . import hierarchy
+
+
+class ErrorCategory(Enum):
+    """What went wrong."""
+
+    VALIDATION = "validation"
+    AUTHENTICATION = "authentication"
+    AUTHORIZATION = "authorization"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    RATE_LIMIT = "rate_limit"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    INTERNAL = "internal"
+
+
+class ErrorSeverity(Enum):
+    """How much it matters to the people who run the service."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The verdict on a kind of exception.
+
+    `retryable`: the same attempt may succeed in a moment. `recoverable`: another source can stand in for it.
+    """
+
+    category: ErrorCategory
+    severity: ErrorSeverity
+    retryable: bool = False
+    recoverable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedError:
+    """An exception with its verdict and what is known of the circumstances."""
+
+    error: BaseException
+    category: ErrorCategory
+    severity: ErrorSeverity
+    retryable: bool
+    recoverable: bool
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+Rule = Classification | Callable[[Any], Classification]
+
+BUG = Classification(ErrorCategory.INTERNAL, ErrorSeverity.MEDIUM)
+CLIENT_ERROR = Classification(ErrorCategory.VALIDATION, ErrorSeverity.LOW)
+CONFLICT = Classification(ErrorCategory.CONFLICT, ErrorSeverity.LOW)
+TIMEOUT = Classification(ErrorCategory.TIMEOUT, ErrorSeverity.MEDIUM, retryable=True, recoverable=True)
+NETWORK = Classification(ErrorCategory.NETWORK, ErrorSeverity.HIGH, retryable=True, recoverable=True)
+UNAVAILABLE = Classification(ErrorCategory.SERVICE_UNAVAILABLE, ErrorSeverity.HIGH, retryable=True, recoverable=True)
+REFUSED = Classification(ErrorCategory.SERVICE_UNAVAILABLE, ErrorSeverity.MEDIUM, recoverable=True)
+THROTTLED = Classification(ErrorCategory.RATE_LIMIT, ErrorSeverity.MEDIUM, retryable=True, recoverable=True)
+OVERLOADED = Classification(ErrorCategory.SERVICE_UNAVAILABLE, ErrorSeverity.MEDIUM)
+EXHAUSTED = Classification(ErrorCategory.SERVICE_UNAVAILABLE, ErrorSeverity.HIGH)
+DEFECT = Classification(ErrorCategory.INTERNAL, ErrorSeverity.CRITICAL)
+
+OWN_RULES: Mapping[type[BaseException], Rule] = {
+    hierarchy.ApplicationError: BUG,
+    hierarchy.ValidationError: CLIENT_ERROR,
+    hierarchy.AuthenticationError: Classification(ErrorCategory.AUTHENTICATION, ErrorSeverity.LOW),
+    hierarchy.AuthorizationError: Classification(ErrorCategory.AUTHORIZATION, ErrorSeverity.MEDIUM),
+    hierarchy.NotFoundError: Classification(ErrorCategory.NOT_FOUND, ErrorSeverity.LOW),
+    hierarchy.ConflictError: CONFLICT,
+    hierarchy.UnprocessableError: CLIENT_ERROR,
+    # Our own refusal of a client is not an upstream's throttling of us: trying again here makes it worse.
+    hierarchy.RateLimitError: Classification(ErrorCategory.RATE_LIMIT, ErrorSeverity.LOW),
+    hierarchy.OverloadedError: OVERLOADED,
+    hierarchy.ServiceUnavailableError: UNAVAILABLE,
+    hierarchy.OperationTimeoutError: TIMEOUT,
+    hierarchy.CircuitBreakerOpenError: REFUSED,
+    hierarchy.FallbackError: EXHAUSTED,
+    hierarchy.FallbackChainExhaustedError: EXHAUSTED,
+    hierarchy.IsolatedError: Classification(ErrorCategory.INTERNAL, ErrorSeverity.HIGH),
+    # The interpreter's own. In asyncio a timeout is the builtin TimeoutError.
+    TimeoutError: TIMEOUT,
+    ConnectionError: NETWORK,
+    MemoryError: DEFECT,
+    RecursionError: DEFECT,
+    Exception: BUG,
+    # Cancellation and the end of the process are no failures; whoever classifies them must not act on them.
+    BaseException: BUG,
+}
+
+
+class ErrorClassifier:
+    """Maps exceptions to verdicts by the most specific class that has a rule."""
+
+    def __init__(self) -> None:
+        self._rules: dict[type[BaseException], Rule] = dict(OWN_RULES)
+
+    def register(self, kind: type[BaseException], rule: Rule) -> None:
+        """Give `kind` and its subclasses a verdict, or a function from the exception to one."""
+        self._rules[kind] = rule
+
+    def rule_for(self, kind: type[BaseException]) -> tuple[type[BaseException], Rule]:
+        """The class in the ancestry of `kind` whose rule applies, and the rule."""
+        return next((base, self._rules[base]) for base in kind.__mro__ if base in self._rules)
+
+    def classify(self, error: BaseException, context: Mapping[str, Any] | None = None) -> ClassifiedError:
+        """Classify `error`; an ApplicationError brings its own context along."""
+        _, rule = self.rule_for(type(error))
+        verdict = rule if isinstance(rule, Classification) else rule(error)
+        own = error.context if isinstance(error, hierarchy.ApplicationError) else {}
+        return ClassifiedError(
+            error=error,
+            category=verdict.category,
+            severity=verdict.severity,
+            retryable=verdict.retryable,
+            recoverable=verdict.recoverable,
+            context={**own, **(context or {})},
+        )

@@ -1,0 +1,73 @@
+"""From the start of the app to its end: what is opened, handed to the requests, and closed again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from .db.check import ping
+from .db.engine import create_engine, create_sessions
+from .db.schema import create_tables
+from .health.checks import Check
+from .health.lifecycle import Lifecycle
+from .health.routes import Health
+from .observability.logs import get_logger
+from .settings import Settings
+from .upstreams.connection import connect_all
+from .upstreams.registry import UPSTREAMS
+
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 10.0
+PATIENCE_SECONDS = 1.0
+"""How long the start waits for the database before it goes on without."""
+
+log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def run(settings: Settings, lifecycle: Lifecycle) -> AsyncIterator[dict[str, Any]]:
+    """Open what requests need, yield it as their `request.state`, close it at the end."""
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.database.url.get_secret_value())
+        stack.push_async_callback(engine.dispose)
+        upstreams = await connect_all(
+            stack,
+            UPSTREAMS,
+            settings.base_urls,
+            default_timeout=settings.error_handling.default_timeout,
+            connect_timeout=settings.error_handling.connection_timeout,
+            read_timeout=settings.error_handling.read_timeout,
+        )
+        starting = asyncio.create_task(_prepare_database(engine, lifecycle))
+        stack.push_async_callback(_cancel, starting)
+        await asyncio.wait({starting}, timeout=PATIENCE_SECONDS)
+        yield {
+            "sessions": create_sessions(engine),
+            "upstreams": upstreams,
+            "health": Health(
+                lifecycle,
+                checks=[Check("database", lambda: ping(engine))],
+                ready_requires=frozenset(settings.http.ready_requires),
+            ),
+        }
+        lifecycle.draining = True
+
+
+async def _prepare_database(engine: AsyncEngine, lifecycle: Lifecycle) -> None:
+    """Try until the database answers. A database that is late must not stop the start: probes tell what is missing."""
+    delay = FIRST_RETRY_SECONDS
+    while not lifecycle.started:
+        try:
+            await create_tables(engine)
+            lifecycle.started = True
+        except Exception as error:  # Whatever the driver raises; a lasting one shows in /startupz and here.
+            log.warning("database is not ready", retry_in_seconds=delay, exc_info=error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_RETRY_SECONDS)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

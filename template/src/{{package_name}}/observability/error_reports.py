@@ -1,0 +1,61 @@
+"""One place where a handled error is classified, counted and, from 500 on, logged."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors.classification import ClassifiedError, ErrorClassifier
+from .logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """A handled error.
+
+    Args:
+        classified: the error and its verdict.
+        status: the HTTP status of the answer; 500 too where the answer had already begun with another.
+        duration: seconds that classifying and logging took.
+    """
+
+    classified: ClassifiedError
+    status: int
+    duration: float
+
+
+ErrorObserver = Callable[[ErrorReport], None]
+
+
+class ErrorReporter:
+    """Classifies errors, logs those that are our fault and tells the observers of all."""
+
+    def __init__(
+        self,
+        classifier: ErrorClassifier,
+        *,
+        logging_enabled: bool = True,
+        observers: Sequence[ErrorObserver] = (),
+    ) -> None:
+        self._classifier = classifier
+        self._logging_enabled = logging_enabled
+        self._observers = observers
+
+    def report(self, error: BaseException, status: int) -> None:
+        """Report `error`, answered with `status`. A 4xx answer leaves no record beside its access line."""
+        begin = time.perf_counter()
+        classified = self._classifier.classify(error)
+        if status >= 500 and self._logging_enabled:
+            log.error(
+                "request failed",
+                status=status,
+                error_type=type(error).__name__,
+                category=classified.category.value,
+                severity=classified.severity.value,
+                context=dict(classified.context),
+                exc_info=error,
+            )
+        report = ErrorReport(classified, status, time.perf_counter() - begin)
+        for observe in self._observers:
+            observe(report)

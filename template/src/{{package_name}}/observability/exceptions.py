@@ -1,0 +1,114 @@
+"""Describe an exception for the log: everything an engineer needs, and nothing a request or a row brought in.
+
+A foreign exception may quote anything in its text: a password it could not parse, a row that broke a constraint. So
+of its text only those parts are kept that stand as constants in the function that raised it; what was filled in
+becomes "…". Frames are named by file, line and function, without locals and without source text.
+"""
+
+import logging
+from collections.abc import Iterator
+from types import CodeType, TracebackType
+from typing import Any
+
+from ..errors.hierarchy import ApplicationError
+from .redaction import LONGEST_TEXT, redact_random, redact_text
+
+MOST_FRAMES = 50
+MOST_CAUSES = 10
+GAP = "…"
+
+
+class ReportedError(Exception):
+    """Raised in the place of an error that is in the log already, where the server must still learn of a failure."""
+
+
+# uvicorn says so of every WebSocket that is refused with an answer, as if that were no end of a handshake.
+_FALSE_ALARM = "ASGI callable returned without completing handshake."
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """A logging filter: the server's own word on a failure that is in the log already says nothing new."""
+    reported = record.exc_info and isinstance(record.exc_info[1], ReportedError)
+    return not reported and record.msg != _FALSE_ALARM
+
+
+def describe_exception(error: BaseException) -> dict[str, Any]:
+    """`type`, `message`, `stack` (outermost frame first) and `causes`, each of which has the first three."""
+    return _describe(error) | {"causes": [_describe(cause) for cause in _causes(error)]}
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    return {"type": _type_name(type(error)), "message": _message(error), "stack": _stack(error.__traceback__)}
+
+
+def _type_name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What led to `error`, nearest first: causes, contexts that were not suppressed, and members of groups."""
+    found: list[BaseException] = []
+    queue = [error]
+    while queue and len(found) <= MOST_CAUSES:
+        current = queue.pop(0)
+        if any(current is known for known in found):
+            continue
+        found.append(current)
+        if isinstance(current, BaseExceptionGroup):
+            queue.extend(current.exceptions)
+        previous = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        if previous is not None:
+            queue.append(previous)
+    return found[1:]
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, ApplicationError):
+        return redact_text(error.message)
+    try:
+        text = str(error)[:LONGEST_TEXT]
+    except Exception:  # noqa: BLE001 - an exception that cannot even be printed must still be logged
+        return GAP
+    return redact_random(_constant_parts(text, _raising_code(error.__traceback__)))
+
+
+def _raising_code(traceback: TracebackType | None) -> CodeType | None:
+    code = None
+    while traceback is not None:
+        code, traceback = traceback.tb_frame.f_code, traceback.tb_next
+    return code
+
+
+def _constant_parts(text: str, code: CodeType | None) -> str:
+    """`text` with all that is not a constant of `code` replaced by "…"."""
+    parts, position = [], 0
+    constants = sorted(_texts(code.co_consts), key=len, reverse=True) if code else []
+    while position < len(text):
+        part = next((known for known in constants if text.startswith(known, position)), None)
+        if part is not None:
+            parts.append(part)
+            position += len(part)
+        else:
+            if not parts or parts[-1] != GAP:
+                parts.append(GAP)
+            position += 1
+    return "".join(parts)
+
+
+def _texts(constants: tuple[Any, ...]) -> Iterator[str]:
+    for constant in constants:
+        # Shorter ones match by chance.
+        if isinstance(constant, str) and len(constant.strip()) >= 3:
+            yield constant
+
+
+def _stack(traceback: TracebackType | None) -> list[str]:
+    frames = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        frames.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_qualname}")
+        traceback = traceback.tb_next
+    if len(frames) > MOST_FRAMES:
+        half = MOST_FRAMES // 2
+        frames[half:-half] = [f"… {len(frames) - MOST_FRAMES} frames left out"]
+    return frames

@@ -1,0 +1,22 @@
+"""The table of orders."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy import CheckConstraint, DateTime, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db.base import Base
+
+
+class Order(Base):
+    """An accepted order."""
+
+    __tablename__ = "orders"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
+    sku: Mapped[str] = mapped_column(String(64))
+    quantity: Mapped[int]
+    status: Mapped[str] = mapped_column(String(16), default="accepted")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))

@@ -1,0 +1,42 @@
+"""What clients send and get."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="A product, such as A-1.")]
+
+
+class NewOrder(BaseModel):
+    """An order as a client asks for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sku: Sku
+    quantity: int = Field(ge=1, le=10_000)
+
+
+class OrderView(BaseModel):
+    """An order as a client sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    sku: str
+    quantity: int
+    status: str
+
+
+class OrderPage(BaseModel):
+    """A part of the list."""
+
+    items: list[OrderView]
+    next_cursor: str | None = Field(description="Ask again with this cursor for the rest; null at the end.")
+
+
+class Availability(BaseModel):
+    """How much of a product is in stock."""
+
+    sku: str
+    available: int
+    degraded: bool = Field(description="Whether this is a substitute for a current answer.")

@@ -1,0 +1,85 @@
+"""From an exception of the HTTP client to one of ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from ..errors.classification import (
+    BUG,
+    NETWORK,
+    OVERLOADED,
+    THROTTLED,
+    TIMEOUT,
+    UNAVAILABLE,
+    Classification,
+    ErrorCategory,
+    ErrorClassifier,
+    ErrorSeverity,
+)
+from ..errors.hierarchy import OperationTimeoutError, OverloadedError, ServiceUnavailableError
+
+THROTTLING = frozenset({408, 429})
+"""Statuses that ask us to slow down; every other 4xx means that our own request was wrong."""
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds; an upstream that asks for more gets this much."""
+
+
+@contextmanager
+def upstream_errors(name: str, total_timeout: float) -> Iterator[None]:
+    """Raise our own exception for each failure of the upstream `name` inside.
+
+    A 4xx answer other than throttling passes as `httpx.HTTPStatusError`: the typed client expected it, or it is a bug.
+
+    Raises:
+        OperationTimeoutError: no answer in time.
+        OverloadedError: none of our own connections became free.
+        ServiceUnavailableError: it could not be reached, failed, throttled us or broke the protocol.
+    """
+    try:
+        yield
+    except httpx.PoolTimeout as error:
+        raise OverloadedError(f"No free connection to {name}") from error
+    except (httpx.TimeoutException, TimeoutError) as error:
+        raise OperationTimeoutError(name, total_timeout) from error
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status < 500 and status not in THROTTLING:
+            raise
+        raise ServiceUnavailableError(name, retry_after=retry_after(error.response), status=status) from error
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise ServiceUnavailableError(name) from error
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds the upstream asks us to wait, at most `LONGEST_RETRY_AFTER`; None if it names no number."""
+    value = response.headers.get("Retry-After", "")
+    return min(float(value), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
+
+
+def register_errors(classifier: ErrorClassifier) -> None:
+    """Tell the classifier of the exceptions that httpx raises."""
+    broken = Classification(ErrorCategory.NETWORK, ErrorSeverity.HIGH)
+    for kind, verdict in {
+        httpx.HTTPError: BUG,
+        httpx.TimeoutException: TIMEOUT,
+        httpx.PoolTimeout: OVERLOADED,
+        httpx.NetworkError: NETWORK,
+        httpx.RemoteProtocolError: NETWORK,
+        httpx.ProxyError: NETWORK,
+        httpx.DecodingError: broken,
+        httpx.TooManyRedirects: broken,
+        httpx.InvalidURL: BUG,
+        httpx.CookieConflict: BUG,
+        httpx.StreamError: BUG,
+    }.items():
+        classifier.register(kind, verdict)
+    classifier.register(httpx.HTTPStatusError, _classify_status)
+
+
+def _classify_status(error: httpx.HTTPStatusError) -> Classification:
+    status = error.response.status_code
+    if status in THROTTLING:
+        return THROTTLED
+    return UNAVAILABLE if status >= 500 else BUG

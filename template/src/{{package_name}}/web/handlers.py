@@ -1,0 +1,93 @@
+"""From an exception to an answer: registered for everything that can be raised."""
+
+import json
+from collections.abc import Callable, Collection
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+from starlette.websockets import WebSocket
+
+from ..errors.classification import (
+    CLIENT_ERROR,
+    CONFLICT,
+    Classification,
+    ErrorCategory,
+    ErrorClassifier,
+    ErrorSeverity,
+)
+from ..errors.hierarchy import ApplicationError
+from ..observability.context import request_id as current_request_id
+from ..observability.error_reports import ErrorReporter
+from .error_body import MEDIA_TYPE, error_body
+from .public_errors import PublicError, public_error
+
+
+class ErrorResponder:
+    """Answers exceptions with the documented body and reports them.
+
+    Args:
+        reporter: learns of every error answered.
+        published_names: reads the names that the API's own documentation uses.
+    """
+
+    def __init__(self, reporter: ErrorReporter, published_names: Callable[[], Collection[str]]) -> None:
+        self._reporter = reporter
+        self._published_names = published_names
+
+    def answer(self, scope: Scope, error: Exception) -> Response:
+        """Report `error` and render its answer."""
+        if isinstance(error, HTTPException) and error.status_code < 400:
+            return Response(status_code=error.status_code, headers=error.headers)  # A redirect, say: no error.
+        known: Collection[str] = self._published_names() if isinstance(error, RequestValidationError) else ()
+        public = public_error(error, known)
+        self._reporter.report(error, public.status)
+        return render(public)
+
+    async def handle(self, connection: Request | WebSocket, error: Exception) -> Response:
+        """The handler that FastAPI calls. A WebSocket cannot be answered here: websockets.py ends it."""
+        if isinstance(connection, WebSocket):
+            raise error
+        return self.answer(connection.scope, error)
+
+
+def render(error: PublicError) -> Response:
+    """The HTTP answer. No cache may keep an error."""
+    body = json.dumps(error_body(error, current_request_id.get())).encode()
+    headers = {**error.headers, "cache-control": "no-store"}
+    return Response(body, status_code=error.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install_error_handlers(app: FastAPI, responder: ErrorResponder) -> None:
+    """Register for each root that FastAPI would otherwise answer in its own way.
+
+    The one for Exception is the handler of last resort. Starlette calls it in its outermost layer and raises the
+    exception again, which RequestMiddleware, further out still, takes as the sign that it was answered.
+    """
+    for kind in (ApplicationError, HTTPException, RequestValidationError, ExceptionGroup, Exception):
+        app.add_exception_handler(kind, responder.handle)
+
+
+def register_errors(classifier: ErrorClassifier) -> None:
+    """Tell the classifier of the exceptions that the web framework raises."""
+    classifier.register(RequestValidationError, CLIENT_ERROR)
+    classifier.register(HTTPException, _classify_http)
+
+
+_OF_STATUS = {
+    401: Classification(ErrorCategory.AUTHENTICATION, ErrorSeverity.LOW),
+    403: Classification(ErrorCategory.AUTHORIZATION, ErrorSeverity.MEDIUM),
+    404: Classification(ErrorCategory.NOT_FOUND, ErrorSeverity.LOW),
+    409: CONFLICT,
+    429: Classification(ErrorCategory.RATE_LIMIT, ErrorSeverity.LOW),
+    503: Classification(ErrorCategory.SERVICE_UNAVAILABLE, ErrorSeverity.HIGH),
+    504: Classification(ErrorCategory.TIMEOUT, ErrorSeverity.MEDIUM),
+}
+
+
+def _classify_http(error: HTTPException) -> Classification:
+    other = Classification(ErrorCategory.INTERNAL, ErrorSeverity.MEDIUM) if error.status_code >= 500 else CLIENT_ERROR
+    return _OF_STATUS.get(error.status_code, other)

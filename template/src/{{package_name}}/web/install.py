@@ -1,0 +1,43 @@
+"""Give an application our behaviour at the border."""
+
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp
+
+from ..observability.error_reports import ErrorReporter
+from .application import Application
+from .cors import allow_origins
+from .exchange import ActiveRequests
+from .handlers import ErrorResponder, install_error_handlers
+from .middleware import RequestMiddleware, RequestObserver
+from .openapi import document_errors, published_names
+
+
+def install_web(
+    app: Application,
+    *,
+    reporter: ErrorReporter,
+    observers: Sequence[RequestObserver],
+    active_requests: ActiveRequests,
+    cors_allow_origins: Sequence[str],
+    deadline_seconds: float,
+    max_body_bytes: int,
+) -> None:
+    """Install the error handlers, the documentation of errors and the pass around every request."""
+    responder = ErrorResponder(reporter, published_names(app))
+    install_error_handlers(app, responder)
+    document_errors(app)
+
+    def surround(stack: ASGIApp) -> ASGIApp:
+        return RequestMiddleware(
+            stack,
+            around_answers=allow_origins(cors_allow_origins),
+            answer_error=responder.answer,
+            reporter=reporter,
+            observers=observers,
+            active_requests=active_requests,
+            deadline_seconds=deadline_seconds,
+            max_body_bytes=max_body_bytes,
+        )
+
+    app.outermost = surround

@@ -1,0 +1,1 @@
+"""Every answer is rendered and read; nothing is installed."""

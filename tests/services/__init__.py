@@ -1,0 +1,1 @@
+"""Rendered services are installed and run their own checks."""

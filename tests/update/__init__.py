@@ -1,0 +1,1 @@
+"""Projects live on: answers change, improvements arrive, edits survive."""
