@@ -10,13 +10,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 
 def main(package: str) -> int:
     """Run both until Ctrl-C or SIGTERM; the exit status of the service."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     upstream = [sys.executable, str(Path(__file__).with_name("unreliable_upstream.py"))]
     server = [sys.executable, "-m", "uvicorn", "--factory", f"{package}.__main__:build", "--no-access-log", "--reload"]
-    address = ["--host", os.environ.get("HOST", "127.0.0.1"), "--port", os.environ.get("PORT", "8000")]
+    variables = {**dotenv_values(".env"), **os.environ}
+    address = ["--host", variables.get("HOST") or "127.0.0.1", "--port", variables.get("PORT") or "8000"]
     running = [subprocess.Popen(upstream), subprocess.Popen([*server, "--reload-dir", "src", *address])]
     try:
         with suppress(KeyboardInterrupt):

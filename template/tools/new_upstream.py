@@ -5,6 +5,7 @@ Usage: python tools/new_upstream.py PACKAGE NAME
 
 import keyword
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,7 +55,10 @@ TEST = '''"""The client of the {words} speaks its language."""
 
 import pytest
 
-{imports}
+from {package}.errors.hierarchy import ServiceUnavailableError
+from {package}.upstreams.connection import UpstreamConnection
+from {package}.upstreams.registry import UPSTREAMS
+from {package}.upstreams.{name} import {constant}, {class_}Client, {class_}Status
 
 from tools.unreliable_upstream import UnreliableUpstream
 
@@ -74,18 +78,7 @@ async def test_an_upstream_that_is_gone(upstream: UnreliableUpstream, connection
 '''
 
 
-def sorted_imports(package: str, name: str, constant: str, class_: str) -> str:
-    """What the test imports of the service, in the order that the linter wants."""
-    return "\n".join(
-        sorted(
-            [
-                f"from {package}.errors.hierarchy import ServiceUnavailableError",
-                f"from {package}.upstreams.connection import UpstreamConnection",
-                f"from {package}.upstreams.registry import UPSTREAMS",
-                f"from {package}.upstreams.{name} import {constant}, {class_}Client, {class_}Status",
-            ]
-        )
-    )
+TAKEN = {"annotated", "base_model", "depends", "request", "upstream", "upstream_connection", "upstreams"}
 
 
 def problem_with(name: str, upstreams: Path) -> str | None:
@@ -94,8 +87,8 @@ def problem_with(name: str, upstreams: Path) -> str | None:
         return "Name the upstream: make new-upstream NAME=payments"
     if len(name) > 40 or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         return "NAME must be a short word in snake_case, such as payments or card_payments."
-    if (upstreams / f"{name}.py").exists():
-        return f"NAME={name} is taken: {upstreams / name}.py exists."
+    if (upstreams / f"{name}.py").exists() or name in TAKEN:
+        return f"NAME={name} is taken by a module or by something that every client imports."
     return None
 
 
@@ -125,11 +118,10 @@ def main(package: str, name: str) -> int:
         "class_": words.title().replace(" ", ""),
         "package": package,
     }
-    imports = sorted_imports(package, name, names["constant"], names["class_"])
     registry = upstreams / "registry.py"
     written = {
         upstreams / f"{name}.py": CLIENT.format(**names),
-        Path("tests/upstreams") / f"test_{name}.py": TEST.format(**names, imports=imports),
+        Path("tests/upstreams") / f"test_{name}.py": TEST.format(**names),
         registry: registered(registry.read_text(encoding="utf-8"), name, name.upper()),
     }
     example = Path(".env.example")
@@ -138,6 +130,10 @@ def main(package: str, name: str) -> int:
     for path, text in written.items():
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path}")
+    # How long the names are decides how lines are broken and in which order imports stand.
+    modules = [str(path) for path in written if path.suffix == ".py"]
+    for command in (["check", "--select", "I", "--fix"], ["format"]):
+        subprocess.run([sys.executable, "-m", "ruff", *command, "--quiet", *modules], check=True)
     return 0
 
 

@@ -12,10 +12,17 @@ from ..answers import SPACE, Answer, Row, features, label, product
 from .conftest import Projects
 from .projects import differences, git, update
 
+
+def flips(name: str) -> list[tuple[Answer, Answer]]:
+    """All ordered pairs for a feature; elsewhere a round trip, which enters and leaves every choice once."""
+    choices = SPACE[name]
+    if name in features(SPACE):
+        return list(itertools.permutations(choices, 2))
+    return list(zip(choices, [*choices[1:], choices[0]], strict=True))
+
+
 FLIPS = [
-    pytest.param(name, before, after, id=f"{name}-{before}-{after}")
-    for name, choices in SPACE.items()
-    for before, after in itertools.permutations(choices, 2)
+    pytest.param(name, before, after, id=f"{name}-{before}-{after}") for name in SPACE for before, after in flips(name)
 ]
 
 COMBINATIONS = product(features(SPACE))

@@ -20,7 +20,7 @@ def improve(template: Path) -> None:
     """An improvement of the engine, and one near the top of a file that users edit."""
     package = template / "template/src/{{package_name}}"
     for name in (IMPROVED, EDITED):
-        file = package / name
+        (file,) = package.glob(f"{name}*")  # Rendered or plain.
         first, rest = file.read_text(encoding="utf-8").split("\n", 1)
         file.write_text(
             f"{first[:-3]} Improved.{first[-3:] if first.endswith(chr(34)) else ''}\n{rest}", encoding="utf-8"

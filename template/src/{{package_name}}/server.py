@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -50,6 +51,7 @@ def serve(app: Application, settings: ServerSettings) -> None:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
+        timeout_graceful_shutdown=settings.drain_seconds,
     )
-    DrainingServer(config, app, settings.drain_delay_seconds).run()
+    with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn passes on after it has stopped.
+        DrainingServer(config, app, settings.drain_delay_seconds).run()

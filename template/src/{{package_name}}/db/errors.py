@@ -64,7 +64,7 @@ def translate(error: exc.SQLAlchemyError) -> ApplicationError | None:
         return None
     name = str(getattr(error.orig, "sqlite_errorname", ""))
     if name in _CONFLICTS:
-        return ConflictError("Resource", "a unique or referring field")
+        return ConflictError("Resource")
     if name in _UNPROCESSABLE:
         return UnprocessableError("A value is not acceptable to the database")
     if error.connection_invalidated or "_".join(name.split("_")[:2]) in _UNAVAILABLE:

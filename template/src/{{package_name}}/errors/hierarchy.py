@@ -141,15 +141,20 @@ class NotFoundError(ApplicationError):
 
 
 class ConflictError(ApplicationError):
-    """The request contradicts the present state; the value stays in the context, for it came from the client."""
+    """The request contradicts the present state.
+
+    Args:
+        field: where, if that is known.
+        value: what was refused; it stays in the context, for it came from the client.
+    """
 
     status_code = 409
     code = "conflict"
     public_context = frozenset({"resource_type", "field"})
 
-    def __init__(self, resource_type: str, field: str, value: Any = None, **details: Any) -> None:
+    def __init__(self, resource_type: str, field: str | None = None, value: Any = None, **details: Any) -> None:
         super().__init__(
-            f"{resource_type} conflicts with the present state in {field}",
+            f"{resource_type} conflicts with the present state" + (f" in {field}" if field else ""),
             resource_type=resource_type,
             field=field,
             value=value,

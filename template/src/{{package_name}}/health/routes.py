@@ -30,7 +30,7 @@ class CheckReport(BaseModel):
 class HealthReport(BaseModel):
     """The state of this process and of what it depends on."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Literal["healthy", "unhealthy"]
     checks: dict[str, CheckReport]
 
 

@@ -37,6 +37,14 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     return _describe(error) | {"causes": [_describe(cause) for cause in _causes(error)]}
 
 
+def as_text(described: dict[str, Any]) -> str:
+    """What `describe_exception` found, on lines for people."""
+    return "\ncaused by\n".join(
+        "\n".join([f"{one['type']}: {one['message']}", *(f"  {frame}" for frame in one["stack"])])
+        for one in (described, *described["causes"])
+    )
+
+
 def _describe(error: BaseException) -> dict[str, Any]:
     return {"type": _type_name(type(error)), "message": _message(error), "stack": _stack(error.__traceback__)}
 

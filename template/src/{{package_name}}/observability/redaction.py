@@ -16,7 +16,7 @@ _SECRET_NAME = re.compile(
 )
 _SHAPES = (
     (re.compile(r"(?<=://)[^/\s@]+@"), MASK + "@"),
-    (re.compile(r"(?<=\w)\?[^\s'\"<>]+=[^\s'\"<>]*"), "?" + MASK),
+    (re.compile(r"(?<=[\w/])\?[^\s'\"<>]+=[^\s'\"<>]*"), "?" + MASK),
     (re.compile(r"\b(Bearer|Basic|Digest)\s+[^\s'\",;]+", re.IGNORECASE), rf"\1 {MASK}"),
     (
         re.compile(

@@ -36,6 +36,7 @@ class UpstreamConnection:
         self._total_timeout = total_timeout
         self._client = httpx.AsyncClient(
             base_url=base_url,
+            trust_env=False,  # Proxies and the like are settings, and settings are handed down.
             timeout=httpx.Timeout(
                 connect=min(connect_timeout, total_timeout),
                 read=min(read_timeout, total_timeout),
@@ -63,15 +64,16 @@ class UpstreamConnection:
         Raises:
             ServiceUnavailableError: also where the answer does not have the shape of `model`.
             OperationTimeoutError: no complete answer in time.
-            httpx.HTTPStatusError: a 4xx answer other than throttling.
+            httpx.HTTPStatusError: any other answer that is no success; redirects are not followed.
         """
         limit = time_left(self._total_timeout)
+        name = request_id.get()
         with upstream_errors(self.name, limit):
             # Timeouts of httpx are for each read: a body that drips never meets them.
             async with asyncio.timeout(limit):
                 response = await self._client.get(
                     path,
-                    headers={"X-Request-ID": request_id.get() or ""},
+                    headers={"X-Request-ID": name} if name else None,
                     timeout=timeouts or self._client.timeout,
                 )
             response.raise_for_status()

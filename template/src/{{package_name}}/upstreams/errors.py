@@ -30,7 +30,8 @@ LONGEST_RETRY_AFTER = 60.0
 def upstream_errors(name: str, total_timeout: float) -> Iterator[None]:
     """Raise our own exception for each failure of the upstream `name` inside.
 
-    A 4xx answer other than throttling passes as `httpx.HTTPStatusError`: the typed client expected it, or it is a bug.
+    An answer below 500 that is no success and no throttling passes as `httpx.HTTPStatusError`: the typed client expects
+    it, or it is a bug.
 
     Raises:
         OperationTimeoutError: no answer in time.

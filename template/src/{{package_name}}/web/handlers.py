@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Collection
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +22,7 @@ from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
 from .error_body import MEDIA_TYPE, error_body
-from .public_errors import PublicError, public_error
+from .public_errors import INVALID_REQUEST, PublicError, principal, public_error
 
 
 class ErrorResponder:
@@ -42,7 +41,8 @@ class ErrorResponder:
         """Report `error` and render its answer."""
         if isinstance(error, HTTPException) and error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)  # A redirect, say: no error.
-        known: Collection[str] = self._published_names() if isinstance(error, RequestValidationError) else ()
+        error = principal(error)
+        known: Collection[str] = self._published_names() if isinstance(error, INVALID_REQUEST) else ()
         public = public_error(error, known)
         self._reporter.report(error, public.status)
         return render(public)
@@ -67,13 +67,14 @@ def install_error_handlers(app: FastAPI, responder: ErrorResponder) -> None:
     The one for Exception is the handler of last resort. Starlette calls it in its outermost layer and raises the
     exception again, which RequestMiddleware, further out still, takes as the sign that it was answered.
     """
-    for kind in (ApplicationError, HTTPException, RequestValidationError, ExceptionGroup, Exception):
+    for kind in (ApplicationError, HTTPException, *INVALID_REQUEST, ExceptionGroup, Exception):
         app.add_exception_handler(kind, responder.handle)
 
 
 def register_errors(classifier: ErrorClassifier) -> None:
     """Tell the classifier of the exceptions that the web framework raises."""
-    classifier.register(RequestValidationError, CLIENT_ERROR)
+    for kind in INVALID_REQUEST:
+        classifier.register(kind, CLIENT_ERROR)
     classifier.register(HTTPException, _classify_http)
 
 

@@ -101,7 +101,7 @@ def _names(document: dict[str, Any]) -> Iterator[str]:
         node = queue.pop()
         if isinstance(node, dict):
             yield from node.get("properties", ())
-            if "in" in node:
+            if isinstance(node.get("in"), str) and isinstance(node.get("name"), str):
                 yield node["name"]
             queue.extend(node.values())
         elif isinstance(node, list):

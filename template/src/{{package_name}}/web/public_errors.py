@@ -4,20 +4,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from pydantic_core import PydanticKnownError
 from starlette.exceptions import HTTPException
 
-from ..errors.hierarchy import (
-    ApplicationError,
-    AuthenticationError,
-    AuthorizationError,
-    ConflictError,
-    NotFoundError,
-    RateLimitError,
-    ServiceUnavailableError,
-    UnprocessableError,
-)
+from ..errors.hierarchy import ApplicationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +34,33 @@ class PublicError:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-# Statuses that the framework, a proxy's rule or an endpoint may raise as a bare HTTPException.
-_OF_STATUS: Mapping[int, tuple[str, str]] = {
-    400: ("BadRequestError", "bad_request"),
-    405: ("MethodNotAllowedError", "method_not_allowed"),
-    413: ("ContentTooLargeError", "content_too_large"),
-    **{
-        kind.status_code: (kind.__name__, kind.code)
-        for kind in (
-            AuthenticationError,
-            AuthorizationError,
-            NotFoundError,
-            ConflictError,
-            UnprocessableError,
-            RateLimitError,
-            ServiceUnavailableError,
-        )
-    },
+INVALID_REQUEST = (RequestValidationError, WebSocketRequestValidationError)
+
+# What a bare HTTPException says, by its status; the same as our own exception of that status, where there is one.
+_OF_STATUS: Mapping[int, tuple[str, str, str]] = {
+    400: ("BadRequestError", "bad_request", "Bad request"),
+    401: ("AuthenticationError", "authentication_required", "Authentication is required"),
+    403: ("AuthorizationError", "forbidden", "This is not allowed"),
+    404: ("NotFoundError", "not_found", "Not found"),
+    405: ("MethodNotAllowedError", "method_not_allowed", "Method not allowed"),
+    409: ("ConflictError", "conflict", "Conflict"),
+    413: ("ContentTooLargeError", "content_too_large", "Content too large"),
+    422: ("UnprocessableError", "unprocessable", "Unprocessable"),
+    429: ("RateLimitError", "rate_limited", "Too many requests"),
+    503: ("ServiceUnavailableError", "service_unavailable", "The service is temporarily unavailable"),
+    504: ("OperationTimeoutError", "timeout", "The operation timed out"),
 }
-_CLIENT_ERROR, _SERVER_ERROR = ("HTTPError", "http_error"), ("InternalError", "internal_error")
+_CLIENT_ERROR = ("HTTPError", "http_error", "The request cannot be served")
+_SERVER_ERROR = ("InternalError", "internal_error", "Internal server error")
+
+
+def principal(error: Exception) -> Exception:
+    """What to answer and report: of a group of our own errors the gravest, otherwise `error` itself."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    members = list(_leaves(error))
+    own = [member for member in members if isinstance(member, ApplicationError)]
+    return max(own, key=lambda member: member.status_code) if len(own) == len(members) else error
 
 
 def public_error(error: Exception, published_names: Collection[str]) -> PublicError:
@@ -71,23 +70,14 @@ def public_error(error: Exception, published_names: Collection[str]) -> PublicEr
         error: anything that was raised.
         published_names: names that the API's own documentation uses; no other text may appear in a location.
     """
-    if isinstance(error, ExceptionGroup):
-        error = _of_group(error)
     if isinstance(error, ApplicationError):
         return _of_application(error)
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, INVALID_REQUEST):
         details = tuple(_details(error, published_names))
         return PublicError(422, "ValidationError", "validation_error", "Validation error", details=details)
     if isinstance(error, HTTPException):
         return _of_http(error)
-    return PublicError(500, *_SERVER_ERROR, ApplicationError.public_text)
-
-
-def _of_group(group: ExceptionGroup[Exception]) -> Exception:
-    """The gravest of a group of our own errors; the group itself as soon as one member is foreign."""
-    members = list(_leaves(group))
-    own = [member for member in members if isinstance(member, ApplicationError)]
-    return max(own, key=lambda member: member.status_code) if len(own) == len(members) else group
+    return PublicError(500, *_SERVER_ERROR)
 
 
 def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -113,12 +103,11 @@ def _of_application(error: ApplicationError) -> PublicError:
 def _of_http(error: HTTPException) -> PublicError:
     """The status and the headers stand; `detail` is dropped, for nobody knows what it was made of."""
     status = error.status_code
-    kind, code = _OF_STATUS.get(status, _SERVER_ERROR if status >= 500 else _CLIENT_ERROR)
-    message = ApplicationError.public_text if code == "internal_error" else code.replace("_", " ").capitalize()
+    kind, code, message = _OF_STATUS.get(status, _SERVER_ERROR if status >= 500 else _CLIENT_ERROR)
     return PublicError(status, kind, code, message, headers=error.headers or {})
 
 
-# Facts that come from our own schema. What pydantic adds from the input is left out.
+# Facts of our own schema, and a length. What else pydantic adds comes from the input and is left out.
 _CONSTRAINTS = frozenset(
     {
         *("gt", "ge", "lt", "le", "multiple_of"),
@@ -129,7 +118,7 @@ _CONSTRAINTS = frozenset(
 )
 
 
-def _details(error: RequestValidationError, published_names: Collection[str]) -> Iterator[Mapping[str, Any]]:
+def _details(error: ValidationException, published_names: Collection[str]) -> Iterator[Mapping[str, Any]]:
     for entry in error.errors():
         location = entry.get("loc", ())
         yield {

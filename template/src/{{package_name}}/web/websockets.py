@@ -5,6 +5,7 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
@@ -38,6 +39,8 @@ async def serve_websocket(
         await app(scope, receive, watch)
         if not accepted and not closed:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+    except WebSocketDisconnect:
+        pass  # The client has left, which is its right.
     except Exception as error:  # noqa: BLE001 - reported on each branch
         if closed:
             reporter.report(error, 500)
