@@ -8,10 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from {{ package_name }}.app import create_app
-
 from tests.support.bodies import read_error
-from tests.support.environment import make_settings
+from tests.support.environment import PACKAGE, make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
@@ -31,8 +29,8 @@ def inventory(running_inventory: UnreliableUpstream) -> UnreliableUpstream:
 
 @pytest.fixture(scope="module")
 def shop_service(tmp_path_factory: pytest.TempPathFactory, running_inventory: UnreliableUpstream) -> Iterator[str]:
-    settings = make_settings(tmp_path_factory.mktemp("shop"), INVENTORY_BASE_URL=running_inventory.url)
-    with serving(create_app(settings)) as url:
+    app = make_app(tmp_path_factory.mktemp("shop"), INVENTORY_BASE_URL=running_inventory.url)
+    with serving(app) as url:
         yield url
 
 
@@ -55,9 +53,9 @@ async def test_create_and_read(shop: httpx.AsyncClient) -> None:
 async def test_a_database_that_is_busy_refuses_for_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: LogLines
 ) -> None:
-    monkeypatch.setattr("{{ package_name }}.db.engine.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(f"{PACKAGE}.db.engine.BUSY_TIMEOUT_MS", 20)
     order = {"sku": "A-1", "quantity": 2}
-    with serving(create_app(make_settings(tmp_path))) as url:
+    with serving(make_app(tmp_path)) as url:
         async with connect(url) as client:
             with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
@@ -97,7 +95,7 @@ async def test_invalid_orders(shop: httpx.AsyncClient, body: dict[str, object]) 
 
 
 async def test_pages(tmp_path: Path) -> None:
-    with serving(create_app(make_settings(tmp_path))) as url:
+    with serving(make_app(tmp_path)) as url:
         async with connect(url) as client:
             created = [
                 (await client.post("/v1/orders", json={"sku": f"A-{number}", "quantity": 1})).json()

@@ -7,16 +7,14 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from {{ package_name }}.app import create_app
-
 from tests.support import failing
-from tests.support.environment import make_settings
+from tests.support.environment import make_app
 from tests.support.server import connect, serving
 
 
 @pytest.fixture(params=["true", "false"])
 def counted_service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    app = create_app(make_settings(tmp_path, ERROR_HANDLING_ENABLE_ERROR_METRICS=request.param))
+    app = make_app(tmp_path, ERROR_HANDLING_ENABLE_ERROR_METRICS=request.param)
     app.include_router(failing.router)
     with serving(app) as url:
         yield url
@@ -73,5 +71,5 @@ async def test_errors_are_counted_when_asked_for(counted: httpx.AsyncClient, req
 
 async def test_two_apps_in_one_process_count_for_themselves(tmp_path: Path, counted: httpx.AsyncClient) -> None:
     await counted.get("/livez")
-    other = create_app(make_settings(tmp_path))
+    other = make_app(tmp_path)
     assert b"/livez" not in other.state.metrics.exposition()

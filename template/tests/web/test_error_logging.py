@@ -4,17 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from {{ package_name }}.app import create_app
-
 from tests.support import failing
-from tests.support.environment import make_settings
+from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 
 
 @pytest.mark.parametrize(("setting", "records"), [("true", 1), ("false", 0)])
 async def test_setting(tmp_path: Path, logs: LogLines, setting: str, records: int) -> None:
-    app = create_app(make_settings(tmp_path, ERROR_HANDLING_ENABLE_ERROR_LOGGING=setting))
+    app = make_app(tmp_path, ERROR_HANDLING_ENABLE_ERROR_LOGGING=setting)
     app.include_router(failing.router)
     with serving(app) as url:
         async with connect(url) as client:

@@ -6,9 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from {{ package_name }}.app import create_app
-
-from tests.support.environment import destroy_database, make_settings
+from tests.support.environment import PACKAGE, destroy_database, make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 
@@ -35,10 +33,10 @@ async def _eventually(client: httpx.AsyncClient, path: str, status: int) -> None
 async def test_a_service_without_its_database_lives_and_waits(
     tmp_path: Path, logs: LogLines, monkeypatch: pytest.MonkeyPatch, requires: str
 ) -> None:
-    monkeypatch.setattr("{{ package_name }}.lifespan.PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("{{ package_name }}.lifespan.FIRST_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(f"{PACKAGE}.lifespan.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(f"{PACKAGE}.lifespan.FIRST_RETRY_SECONDS", 0.2)
     folder = tmp_path / "later"
-    with serving(create_app(make_settings(folder, READY_REQUIRES=requires))) as url:
+    with serving(make_app(folder, READY_REQUIRES=requires)) as url:
         async with connect(url) as client:
             assert (await client.get("/livez")).status_code == 200
             startup = await client.get("/startupz")
@@ -57,7 +55,7 @@ async def test_a_service_without_its_database_lives_and_waits(
 
 @pytest.mark.parametrize(("requires", "ready"), [("", 200), ("database", 503)])
 async def test_readiness_follows_the_database_only_where_told(tmp_path: Path, requires: str, ready: int) -> None:
-    with serving(create_app(make_settings(tmp_path, READY_REQUIRES=requires))) as url:
+    with serving(make_app(tmp_path, READY_REQUIRES=requires)) as url:
         async with connect(url) as client:
             assert (await client.get("/readyz")).status_code == 200
             destroy_database(tmp_path)
@@ -68,7 +66,7 @@ async def test_readiness_follows_the_database_only_where_told(tmp_path: Path, re
 
 
 async def test_draining_is_not_ready(tmp_path: Path) -> None:
-    app = create_app(make_settings(tmp_path))
+    app = make_app(tmp_path)
     with serving(app) as url:
         async with connect(url) as client:
             app.state.lifecycle.draining = True

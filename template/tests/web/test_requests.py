@@ -5,6 +5,7 @@ import pytest
 
 from tests.conftest import ORIGIN
 from tests.support.bodies import read_error
+from tests.support.environment import PACKAGE
 from tests.support.logs import LogLines
 
 
@@ -39,7 +40,7 @@ async def test_line_breaks_in_a_path_do_not_break_the_line(client: httpx.AsyncCl
 async def test_slow_requests_are_a_warning(
     failing_client: httpx.AsyncClient, logs: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("{{ package_name }}.web.access_log.SLOW_SECONDS", 0.05)
+    monkeypatch.setattr(f"{PACKAGE}.web.access_log.SLOW_SECONDS", 0.05)
     await failing_client.get("/fail/slow?seconds=0.06")
     [line] = logs.access()
     assert (line["event"], line["level"]) == ("slow request", "warning")

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.environment import PACKAGE
 from tests.support.server import connect
 
 SLOW_SERVICE = """
 import asyncio
-from {{ package_name }} import __main__ as program
-from {{ package_name }}.app import create_app
+from PACKAGE import __main__ as program
+from PACKAGE.app import create_app
 
 def create_slow_app(settings=None):
     app = create_app(settings)
@@ -31,7 +32,7 @@ def create_slow_app(settings=None):
 
 program.create_app = create_slow_app
 raise SystemExit(program.main())
-"""
+""".replace("PACKAGE", PACKAGE)
 
 
 @asynccontextmanager

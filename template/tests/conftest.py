@@ -6,11 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from {{ package_name }}.app import create_app
-from {{ package_name }}.observability.logs import configure_logging
-
 from tests.support import failing
-from tests.support.environment import make_settings
+from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 
@@ -25,9 +22,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def _log_stream() -> LogLines:
-    stream = LogLines()
-    configure_logging("INFO", stream=stream)
-    return stream
+    return LogLines.of_the_process()
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +35,12 @@ def logs(_log_stream: LogLines) -> LogLines:
 @pytest.fixture(scope="session")
 def failing_service(tmp_path_factory: pytest.TempPathFactory, _log_stream: LogLines) -> Iterator[str]:
     """The base URL of the service with routes that fail, and a short deadline."""
-    settings = make_settings(
+    app = make_app(
         tmp_path_factory.mktemp("failing"),
         CORS_ALLOW_ORIGINS=ORIGIN,
         MAX_BODY_BYTES="1000",
         REQUEST_DEADLINE_SECONDS="1",
     )
-    app = create_app(settings)
     app.include_router(failing.router)
     app.add_middleware(failing.FailingMiddleware)
     with serving(app) as url:
@@ -63,7 +57,7 @@ async def failing_client(failing_service: str) -> AsyncIterator[httpx.AsyncClien
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, _log_stream: LogLines) -> Iterator[str]:
     """The base URL of the service as it is."""
-    with serving(create_app(make_settings(tmp_path_factory.mktemp("service")))) as url:
+    with serving(make_app(tmp_path_factory.mktemp("service"))) as url:
         yield url
 
 

@@ -5,9 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from {{ package_name }}.app import create_app
-
-from tests.support.environment import make_settings
+from tests.support.environment import PACKAGE, make_app
 from tests.support.failing import SECRET
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
@@ -45,8 +43,8 @@ async def test_in_a_body_that_is_valid_up_to_a_point(failing_client: httpx.Async
 async def test_in_the_address_of_a_database_that_does_not_answer(
     tmp_path: Path, logs: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("{{ package_name }}.lifespan.PATIENCE_SECONDS", 0.05)
-    app = create_app(make_settings(tmp_path, DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/{SECRET}/test.db"))
+    monkeypatch.setattr(f"{PACKAGE}.lifespan.PATIENCE_SECONDS", 0.05)
+    app = make_app(tmp_path, DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/{SECRET}/test.db")
     with serving(app) as url:
         async with connect(url) as client:
             report = await client.get("/health")
