@@ -32,7 +32,8 @@ def figures() -> list[Figure]:
 
 def _template(folder: Path) -> Path:
     folder.mkdir()
-    shutil.copy(ROOT / "copier.yml", folder)
+    for name in ("copier.yml", "names.jinja"):
+        shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "template", folder / "template", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     return folder
 

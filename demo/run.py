@@ -52,7 +52,8 @@ def render(project: Path) -> None:
     if source.exists():
         shutil.rmtree(source)
     source.mkdir(parents=True)
-    shutil.copy(ROOT / "copier.yml", source)
+    for name in ("copier.yml", "names.jinja"):
+        shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "template", source / "template")
     copier.run_copy(str(source), project, defaults=True, quiet=True)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Environment, FileSystemLoader
 
 COPIER_YML = Path(__file__).parent.parent / "copier.yml"
 
@@ -25,7 +26,7 @@ NO_FEATURES = ("license", "python_version", "docker", "kubernetes", "ci")
 
 TEXTS: Sequence[Row] = [
     {"project_name": "Billing", "project_description": 'Says "no" \\ and: why # not', "author_name": "Ann O'Neil"},
-    {"project_name": "Größe & Maß – 大きさ 🚀", "author_name": "Zoë {Ops}", "author_email": "zoë+ops@bücher.example"},
+    {"project_name": "Größe & Maß – 大きさ 🚀", "author_name": "Zoë {Ops}", "author_email": "zoe+ops@bücher.example"},
     {"project_name": "W" * 80, "project_description": "d" * 200, "author_name": "a" * 80},
     {"project_slug": "x" * 50, "project_name": "漢" * 80, "project_description": "' single, `ticks`, <tags> & %s {0}"},
     {"project_slug": "short", "package_name": "p", "project_name": "#1: 'quoted' [list] {map}"},
@@ -47,6 +48,16 @@ def read_config(path: Path = COPIER_YML) -> dict[str, Any]:
     """All of `copier.yml`."""
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return config
+
+
+def reserved(name: str) -> list[str]:
+    """A list of names in `names.jinja`."""
+    environment = Environment(
+        loader=FileSystemLoader(COPIER_YML.parent),
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+        autoescape=False,
+    )
+    return list(getattr(environment.get_template("names.jinja").module, name))
 
 
 def questions(config: Mapping[str, Any]) -> list[Question]:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 from .rendering import Trees, copy_template, once  # noqa: E402
 
 _slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
-settings.register_profile("fixed", max_examples=60, derandomize=True, database=None, **_slow)  # type: ignore[arg-type]
+settings.register_profile("fixed", max_examples=40, derandomize=True, database=None, **_slow)  # type: ignore[arg-type]
 settings.register_profile("thorough", max_examples=1000, print_blob=True, **_slow)  # type: ignore[arg-type]
 settings.load_profile("fixed")
 

@@ -16,12 +16,13 @@ from plumbum import local
 from .answers import Answer, Row
 
 ROOT = Path(__file__).parent.parent
+TEMPLATE = ("copier.yml", "names.jinja", "template")
 
 
 def copy_template(destination: Path) -> None:
     """Copy what a commit of everything would hold: rendered from there, caches and ignored files cannot help."""
     git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run([*git, "--", "copier.yml", "template"], cwd=ROOT, check=True, capture_output=True)
+    listing = subprocess.run([*git, "--", *TEMPLATE], cwd=ROOT, check=True, capture_output=True)
     for name in filter(None, listing.stdout.decode().split("\0")):
         if (ROOT / name).exists():
             (destination / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ..answers import Row, label, read_config, uncovered
+from ..answers import Row, label, reserved, uncovered
 from ..update.projects import git
 from .conftest import Installed
 from .interpreters import interpreters
@@ -35,17 +35,17 @@ def test_every_combination_passes_its_own_checks(installed: Installed, row: Row)
 @every_pair
 def test_what_it_installs_is_reserved(installed: Installed, row: Row) -> None:
     """A service named like one of its dependencies could not install it, and its package would hide theirs."""
-    service, config = installed(row), read_config()
+    service = installed(row)
     locked = re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (service / "requirements-dev.lock").read_text(), re.MULTILINE)
     assert locked
-    assert set(locked) - set(config["reserved_distributions"]["default"].split()) == set()
+    assert set(locked) - set(reserved("reserved_distributions")) == set()
 
     program = "import importlib.metadata as m, json; print(json.dumps(sorted(m.packages_distributions())))"
     modules = json.loads(run(service, service / ".venv/bin/python", "-c", program).stdout)
     names = {name for name in modules if re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)}
     assert "fastapi" in names
     own = {path.name for path in (service / "src").iterdir()}
-    assert names - own - set(config["reserved_modules"]["default"].split()) == set()
+    assert names - own - set(reserved("reserved_modules")) == set()
 
 
 def test_every_pair_that_can_run_here_runs() -> None:
