@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .http import Answer, ask
+
+MOST_CALLS = 60
+RECOVERY_SECONDS = 15
 
 
 class NotSeenError(Exception):
@@ -62,21 +66,53 @@ def wrong_request(stage: Stage) -> Iterator[str]:
 
 def failing_upstream(stage: Stage) -> Iterator[str]:
     """The upstream fails"""
+    ask("PUT", f"{stage.upstream}/_fault", {"kind": "status", "status": 503, "times": 1})
+    rescued = ask("GET", f"{stage.service}/v1/availability/A-1")
+    expect(rescued.status == 200 and not rescued.body["degraded"], rescued)
+    yield f"It fails once, and a retry mends it: → {rescued}"
     ask("PUT", f"{stage.upstream}/_fault", {"kind": "status", "status": 429, "retry_after": 3})
-    throttled = ask("GET", f"{stage.service}/v1/availability/A-1")
+    throttled = ask("GET", f"{stage.service}/v1/availability/NEW-1")
     expect(throttled.status == 503 and throttled.headers.get("Retry-After") == "3", throttled)
     yield f"It throttles us: → {throttled}"
     ask("PUT", f"{stage.upstream}/_fault", {"kind": "drip", "seconds": 0.5})
-    dripping = ask("GET", f"{stage.service}/v1/availability/A-1")
+    dripping = ask("GET", f"{stage.service}/v1/availability/NEW-1")
     expect(dripping.status == 504 and dripping.seconds < 3, dripping)
     yield f"It drips its answer: → {dripping}, after {dripping.seconds:.1f} s"
     record = _record(stage, dripping)
     expect(record["exception"]["type"].endswith("OperationTimeoutError"), dripping)
     yield f"The log has {record['exception']['type']}, caused by {record['exception']['causes'][0]['type']}."
+
+
+def open_breaker(stage: Stage) -> Iterator[str]:
+    """The circuit breaker opens, and an old answer stands in"""
+    ask("PUT", f"{stage.upstream}/_fault", {"kind": "status", "status": 503})
+    for _ in range(MOST_CALLS):
+        stale = ask("GET", f"{stage.service}/v1/availability/A-1")
+        expect(stale.status == 200 and stale.body["degraded"], stale)
+        health = ask("GET", f"{stage.service}/health")
+        if health.body["circuit_breakers"]["inventory"]["state"] == "open":
+            break
+    expect(health.status == 200 and health.body["status"] == "degraded", health)
+    yield f"GET /v1/availability/A-1 → {stale}, Age {stale.headers['Age']}"
+    yield f"GET /health → {health}"
+    before = ask("GET", f"{stage.upstream}/_requests").body["count"]
+    refused = ask("GET", f"{stage.service}/v1/availability/NEW-1")
+    expect(refused.status == 503 and "Retry-After" in refused.headers, refused)
+    expect(ask("GET", f"{stage.upstream}/_requests").body["count"] == before, refused)
+    yield f"Nothing is known of another product, and the upstream is left alone: → {refused}"
+
+
+def recovery(stage: Stage) -> Iterator[str]:
+    """The upstream recovers, and so does the service"""
     ask("DELETE", f"{stage.upstream}/_fault")
-    recovered = ask("GET", f"{stage.service}/v1/availability/A-1")
-    expect(recovered.status == 200, recovered)
-    yield f"It is well again: → {recovered}"
+    until = time.monotonic() + RECOVERY_SECONDS
+    while (answer := ask("GET", f"{stage.service}/v1/availability/A-1")).body["degraded"]:
+        expect(time.monotonic() < until, answer)
+        time.sleep(0.1)
+    yield f"GET /v1/availability/A-1 → {answer}"
+    health = ask("GET", f"{stage.service}/health")
+    expect(health.body["circuit_breakers"]["inventory"]["state"] == "closed", health)
+    yield f"GET /health → {health.body['status']}"
 
 
 def database_error(stage: Stage) -> Iterator[str]:
@@ -102,7 +138,15 @@ def health_report(stage: Stage) -> Iterator[str]:
     yield f"GET /health → {answer}"
 
 
-STEPS: tuple[Step, ...] = (normal_answer, wrong_request, failing_upstream, database_error, health_report)
+STEPS: tuple[Step, ...] = (
+    normal_answer,
+    wrong_request,
+    failing_upstream,
+    open_breaker,
+    recovery,
+    database_error,
+    health_report,
+)
 
 
 def _record(stage: Stage, answer: Answer) -> dict[str, Any]:

@@ -16,10 +16,22 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from ..resilience.policy import Policy
 from .connection import UpstreamConnection
 from .declaration import Upstream
 
-{constant} = Upstream(name="{name}", base_url="http://127.0.0.1:9001")
+{constant} = Upstream(
+    name="{name}",
+    base_url="http://127.0.0.1:9001",
+    policy=Policy(
+        total_timeout=2.0,
+        attempt_timeout=0.8,
+        retry_delay=0.1,
+        failure_ratio=0.5,
+        minimum_calls=10,
+        recovery_timeout=5.0,
+    ),
+)
 
 
 class {class_}Status(BaseModel):
@@ -78,7 +90,7 @@ async def test_an_upstream_that_is_gone(upstream: UnreliableUpstream, connection
 '''
 
 
-TAKEN = {"annotated", "base_model", "depends", "request", "upstream", "upstream_connection", "upstreams"}
+TAKEN = {"annotated", "base_model", "depends", "policy", "request", "upstream", "upstream_connection", "upstreams"}
 
 
 def problem_with(name: str, upstreams: Path) -> str | None:

@@ -6,7 +6,6 @@ from .app import create_app
 from .observability.logs import configure_logging
 from .server import serve
 from .settings import SettingsError, load_settings
-from .upstreams.declaration import base_urls
 from .upstreams.registry import UPSTREAMS
 from .web.application import Application
 
@@ -16,7 +15,7 @@ CONFIGURATION_ERROR = 78
 
 def build() -> Application:
     """The application with its logs set up; what a reloading server imports."""
-    settings = load_settings(base_urls(UPSTREAMS))
+    settings = load_settings(UPSTREAMS)
     configure_logging(settings.server.log_level, readable=settings.server.environment == "development")
     return create_app(settings)
 
@@ -24,7 +23,7 @@ def build() -> Application:
 def main() -> int:
     """Serve; the exit status."""
     try:
-        settings = load_settings(base_urls(UPSTREAMS))
+        settings = load_settings(UPSTREAMS)
         app = build()
     except SettingsError as error:
         print(f"Cannot start:\n{error}", file=sys.stderr)

@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from .db.check import ping
 from .db.engine import create_engine, create_sessions
 from .db.schema import create_tables
+from .errors.classification import ErrorClassifier
 from .health.checks import Check
 from .health.lifecycle import Lifecycle
 from .health.routes import Health
 from .observability.logs import get_logger
+from .resilience.events import Events
 from .settings import Settings
 from .upstreams.connection import connect_all
 from .upstreams.registry import UPSTREAMS
@@ -26,7 +28,9 @@ log = get_logger(__name__)
 
 
 @asynccontextmanager
-async def run(settings: Settings, lifecycle: Lifecycle) -> AsyncIterator[dict[str, Any]]:
+async def run(
+    settings: Settings, lifecycle: Lifecycle, classifier: ErrorClassifier, events: Events
+) -> AsyncIterator[dict[str, Any]]:
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
         engine = create_engine(settings.database.url.get_secret_value())
@@ -35,9 +39,10 @@ async def run(settings: Settings, lifecycle: Lifecycle) -> AsyncIterator[dict[st
             stack,
             UPSTREAMS,
             settings.base_urls,
-            default_timeout=settings.error_handling.default_timeout,
+            settings.policies,
             connect_timeout=settings.error_handling.connection_timeout,
-            read_timeout=settings.error_handling.read_timeout,
+            classifier=classifier,
+            events=events,
         )
         starting = asyncio.create_task(_prepare_database(engine, lifecycle))
         stack.push_async_callback(_cancel, starting)
@@ -48,6 +53,7 @@ async def run(settings: Settings, lifecycle: Lifecycle) -> AsyncIterator[dict[st
             "health": Health(
                 lifecycle,
                 checks=[Check("database", lambda: ping(engine))],
+                breakers=[one.pipeline.breaker for one in upstreams.values() if one.pipeline.breaker is not None],
                 ready_requires=frozenset(settings.http.ready_requires),
             ),
         }

@@ -10,8 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from .observability.redaction import redact_text
-from .settings import ENV_FILE, Settings, SettingsError, load_settings
-from .upstreams.declaration import base_urls
+from .settings import ENV_FILE, Settings, SettingsError, UpstreamSettings, load_settings
 from .upstreams.registry import UPSTREAMS
 
 
@@ -28,7 +27,12 @@ def _variables(settings: Settings) -> Iterator[tuple[str, Any]]:
     for section in (settings.server, settings.http, settings.database, settings.error_handling):
         prefix = section.model_config.get("env_prefix", "")
         yield from ((f"{prefix}{field}".upper(), getattr(section, field)) for field in type(section).model_fields)
-    yield from ((f"{name}_base_url".upper(), url) for name, url in settings.base_urls.items())
+    for name, url in settings.base_urls.items():
+        yield f"{name}_base_url".upper(), url
+        policy = settings.policies[name]
+        yield from (
+            (f"upstream_{name}_{field}".upper(), getattr(policy, field)) for field in UpstreamSettings.model_fields
+        )
 
 
 def _shown(value: Any) -> str:
@@ -42,7 +46,7 @@ def _shown(value: Any) -> str:
 def main() -> int:
     """Print the report; 1 if the settings are not acceptable."""
     try:
-        settings = load_settings(base_urls(UPSTREAMS))
+        settings = load_settings(UPSTREAMS)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """The example, from the outside."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -138,7 +139,7 @@ async def test_availability_when_the_inventory_fails(
     shop: httpx.AsyncClient, inventory: UnreliableUpstream, logs: LogLines, fault: Fault, status: int, code: str
 ) -> None:
     inventory.fail(fault)
-    response = await shop.get("/v1/availability/A-1")
+    response = await shop.get("/v1/availability/NEVER-SEEN")
     assert response.status_code == status
     assert read_error(response).code == code
     assert inventory.url not in response.text
@@ -149,7 +150,43 @@ async def test_throttling_of_the_inventory_reaches_the_client(
     shop: httpx.AsyncClient, inventory: UnreliableUpstream, logs: LogLines
 ) -> None:
     inventory.fail(Fault(FaultKind.STATUS, status=429, retry_after=4))
-    response = await shop.get("/v1/availability/A-1")
+    response = await shop.get("/v1/availability/NEVER-SEEN")
     assert (response.status_code, response.headers["retry-after"]) == (503, "4")
     [error] = logs.of_level("error")
-    assert error["context"]["sku"] == "A-1"
+    assert error["context"]["sku"] == "NEVER-SEEN"
+
+
+async def test_availability_survives_the_inventory(tmp_path: Path, inventory: UnreliableUpstream) -> None:
+    """The whole story: a good answer, a failure that a retry mends, the circuit opening, the old answer, recovery."""
+    app = make_app(tmp_path, INVENTORY_BASE_URL=inventory.url, UPSTREAM_INVENTORY_RECOVERY_TIMEOUT="0.2")
+    with serving(app) as url:
+        async with connect(url) as client:
+
+            async def breaker() -> str:
+                report = (await client.get("/health")).json()
+                assert report["status"] == (
+                    "healthy" if report["circuit_breakers"]["inventory"]["state"] == "closed" else "degraded"
+                )
+                return str(report["circuit_breakers"]["inventory"]["state"])
+
+            assert (await client.get("/v1/availability/A-1")).json()["degraded"] is False
+            inventory.reset_requests()
+            inventory.fail(Fault(FaultKind.STATUS, status=503, times=1))
+            rescued = await client.get("/v1/availability/A-1")
+            assert (rescued.json()["degraded"], inventory.request_count) == (False, 2)
+
+            inventory.fail(Fault(FaultKind.STATUS, status=503))
+            for _ in range(10):
+                old = await client.get("/v1/availability/A-1")
+                assert (old.status_code, old.json()) == (200, {"sku": "A-1", "available": 42, "degraded": True})
+                assert old.headers["age"] == "0"
+            assert await breaker() in {"open", "half_open"}
+            unknown = await client.get("/v1/availability/B-2")
+            assert (unknown.status_code, read_error(unknown).code) == (503, "circuit_open")
+            assert int(unknown.headers["retry-after"]) >= 1
+
+            inventory.recover()
+            async with asyncio.timeout(5):
+                while (await client.get("/v1/availability/A-1")).json()["degraded"]:
+                    await asyncio.sleep(0.05)
+            assert await breaker() == "closed"

@@ -1,11 +1,13 @@
 """The probes, and the report for people."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from ..resilience.breaker import CircuitBreaker, CircuitState
 from .checks import Check, CheckResult
 from .lifecycle import Lifecycle
 
@@ -27,11 +29,19 @@ class CheckReport(BaseModel):
     error: str | None = Field(default=None, description="The class of the failure.")
 
 
+class BreakerReport(BaseModel):
+    """The state of one circuit breaker."""
+
+    state: CircuitState
+    failure_count: int = Field(description="Failures in a row, or in the last seconds, as its upstream declares.")
+
+
 class HealthReport(BaseModel):
     """The state of this process and of what it depends on."""
 
-    status: Literal["healthy", "unhealthy"]
+    status: Literal["healthy", "degraded", "unhealthy"]
     checks: dict[str, CheckReport]
+    circuit_breakers: dict[str, BreakerReport]
 
 
 class Health:
@@ -39,13 +49,21 @@ class Health:
 
     Args:
         lifecycle: of this process.
-        checks: of everything the service depends on.
+        checks: of everything without which there is nothing to serve.
+        breakers: of the upstreams.
         ready_requires: names of checks without which this replica takes no traffic.
     """
 
-    def __init__(self, lifecycle: Lifecycle, checks: list[Check], ready_requires: frozenset[str]) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        checks: list[Check],
+        breakers: list[CircuitBreaker],
+        ready_requires: frozenset[str],
+    ) -> None:
         self.lifecycle = lifecycle
         self._checks = checks
+        self._breakers = breakers
         self._ready_requires = ready_requires
 
     async def not_ready_because(self) -> list[str]:
@@ -68,12 +86,20 @@ class Health:
             )
             for name, result in results.items()
         }
-        healthy = all(result.healthy for result in results.values())
-        return HealthReport(status="healthy" if healthy else "unhealthy", checks=checks)
+        breakers = {one.name: BreakerReport(state=one.state, failure_count=one.failure_count) for one in self._breakers}
+        return HealthReport(status=_overall(results, self._breakers), checks=checks, circuit_breakers=breakers)
 
     async def _run(self, checks: list[Check]) -> dict[str, CheckResult]:
         results = await asyncio.gather(*(check.run() for check in checks))
         return {check.name: result for check, result in zip(checks, results, strict=True)}
+
+
+def _overall(
+    results: Mapping[str, CheckResult], breakers: Iterable[CircuitBreaker]
+) -> Literal["healthy", "degraded", "unhealthy"]:
+    if not all(result.healthy for result in results.values()):
+        return "unhealthy"
+    return "healthy" if all(one.state is CircuitState.CLOSED for one in breakers) else "degraded"
 
 
 def _health(request: Request) -> Health:

@@ -1,7 +1,7 @@
 """Prometheus metrics in a registry of this app's own, so that two apps in one process do not mix."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Protocol
 
@@ -10,6 +10,16 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from ..resilience.breaker import CircuitState
+from ..resilience.events import (
+    SUCCESS,
+    AttemptFailed,
+    BreakerChanged,
+    CallFinished,
+    Event,
+    FallbackUsed,
+    RetryBudgetExhausted,
+)
 from .error_reports import ErrorReport
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -34,10 +44,11 @@ class Metrics:
 
     Args:
         distribution: the installed distribution whose version `build_info` tells.
+        breakers: names of the circuit breakers, all closed at the start.
         active_requests: reads how many requests are being served.
     """
 
-    def __init__(self, distribution: str, *, active_requests: Callable[[], int]) -> None:
+    def __init__(self, distribution: str, *, breakers: Iterable[str], active_requests: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -67,6 +78,35 @@ class Metrics:
             ["error_type"],
             registry=self.registry,
         )
+        self._calls = Histogram(
+            "upstream_request_duration_seconds",
+            "Time of a call to an upstream, with its retries.",
+            ["upstream", "outcome"],
+            buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+        self._attempts = Counter(
+            "upstream_attempts_total", "Attempts to call an upstream.", ["upstream", "outcome"], registry=self.registry
+        )
+        self._budgets = Counter(
+            "upstream_retry_budget_exhausted_total",
+            "Retries that were wanted and not in the budget.",
+            ["upstream"],
+            registry=self.registry,
+        )
+        self._fallbacks = Counter(
+            "fallbacks_total", "Substitutes given in the place of an answer.", ["name", "kind"], registry=self.registry
+        )
+        self._breaker_state = Gauge(
+            "circuit_breaker_state", "1 for the present state.", ["name", "state"], registry=self.registry
+        )
+        self._breaker_transitions = Counter(
+            "circuit_breaker_transitions_total", "Changes of state.", ["name", "to"], registry=self.registry
+        )
+        for breaker in breakers:
+            self._set_breaker_state(breaker, CircuitState.CLOSED.value)
+        self._call_children: dict[tuple[str, str], Histogram] = {}
+        self._successes: dict[str, Counter] = {}
         # Looking a child up by its labels costs four times what observing it does.
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
@@ -83,6 +123,36 @@ class Metrics:
         error_type = type(report.classified.error).__name__
         self._errors.labels(error_type, report.classified.category.value, report.classified.severity.value).inc()
         self._error_handling.labels(error_type).observe(report.duration)
+
+    def observe_resilience(self, event: Event) -> None:
+        """Count what the resilience engine does."""
+        if isinstance(event, CallFinished):
+            self._observe_call(event)
+        elif isinstance(event, AttemptFailed):
+            self._attempts.labels(event.name, event.outcome).inc()
+        elif isinstance(event, RetryBudgetExhausted):
+            self._budgets.labels(event.name).inc()
+        elif isinstance(event, FallbackUsed):
+            self._fallbacks.labels(event.name, event.kind).inc()
+        elif isinstance(event, BreakerChanged):
+            self._breaker_transitions.labels(event.name, event.new).inc()
+            self._set_breaker_state(event.name, event.new)
+
+    def _observe_call(self, event: CallFinished) -> None:
+        key = (event.name, event.outcome)
+        child = self._call_children.get(key)
+        if child is None:
+            child = self._call_children[key] = self._calls.labels(*key)
+        child.observe(event.duration)
+        if event.outcome == SUCCESS:
+            attempts = self._successes.get(event.name)
+            if attempts is None:
+                attempts = self._successes[event.name] = self._attempts.labels(*key)
+            attempts.inc()
+
+    def _set_breaker_state(self, name: str, present: str) -> None:
+        for state in CircuitState:
+            self._breaker_state.labels(name, state.value).set(state.value == present)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from ..db.session import Session
 from ..errors.enrichment import error_context
@@ -46,8 +46,10 @@ async def get_order(order_id: str, session: Session) -> OrderView:
 
 
 @router.get("/availability/{sku}", responses=raises(NotFoundError))
-async def get_availability(sku: Sku, inventory: Inventory) -> Availability:
-    """How much of a product is in stock, as the inventory says now."""
+async def get_availability(sku: Sku, inventory: Inventory, response: Response) -> Availability:
+    """How much of a product is in stock, as the inventory says now or, while it cannot, last said."""
     with error_context(sku=sku):
         stock = await inventory.stock(sku)
-    return Availability(sku=stock.sku, available=stock.available, degraded=False)
+    if stock.age is not None:
+        response.headers["Age"] = str(round(stock.age))
+    return Availability(sku=stock.value.sku, available=stock.value.available, degraded=stock.age is not None)

@@ -1,48 +1,71 @@
-"""The connection to one upstream: a client with its own pool, shared by all requests."""
+"""The connection to one upstream: a client with its own pool and its own pipeline, shared by all requests."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from ..errors.classification import ErrorClassifier
 from ..errors.hierarchy import ServiceUnavailableError
 from ..observability.context import request_id
-from ..resilience.deadline import time_left
+from ..resilience.events import Event
+from ..resilience.fallback import StaleIfError
+from ..resilience.pipeline import Pipeline
+from ..resilience.policy import Policy
 from .declaration import Upstream
-from .errors import upstream_errors
+from .errors import retry_after_of, upstream_errors
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class UpstreamConnection:
-    """Calls one upstream within its timeouts; made at the start, closed at the end.
+    """Calls one upstream; made at the start, closed at the end.
 
     Args:
         name: of the upstream.
         base_url: where it is.
-        total_timeout: seconds for a whole call; the request's own deadline cuts it short.
+        policy: how calls are protected; complete.
         connect_timeout: seconds to establish a connection.
-        read_timeout: seconds without a byte of the answer.
+        classifier: tells what kind of failure an exception is.
+        events: learns of what happens to calls.
+        clock, sleep: time, for tests to replace.
     """
 
     def __init__(
-        self, name: str, base_url: str, *, total_timeout: float, connect_timeout: float, read_timeout: float
+        self,
+        name: str,
+        base_url: str,
+        policy: Policy,
+        *,
+        connect_timeout: float,
+        classifier: ErrorClassifier,
+        events: Callable[[Event], None],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
-        self._total_timeout = total_timeout
+        self.pipeline = Pipeline(
+            name,
+            policy,
+            classifier=classifier,
+            events=events,
+            retry_after=retry_after_of,
+            clock=clock,
+            sleep=sleep,
+        )
+        self.stale = StaleIfError(name, policy.stale_if_error or 0.0, classifier=classifier, events=events, clock=clock)
+        """What its client may give out when the upstream fails."""
+        # Phase by phase: an attempt as a whole is bounded by the pipeline, for a body that drips never meets these.
         self._client = httpx.AsyncClient(
             base_url=base_url,
             trust_env=False,  # Proxies and the like are settings, and settings are handed down.
-            timeout=httpx.Timeout(
-                connect=min(connect_timeout, total_timeout),
-                read=min(read_timeout, total_timeout),
-                write=min(read_timeout, total_timeout),
-                pool=min(connect_timeout, total_timeout),
-            ),
+            timeout=httpx.Timeout(policy.attempt_timeout, connect=min(connect_timeout, policy.attempt_timeout or 1)),
+            limits=httpx.Limits(max_connections=policy.max_concurrency, max_keepalive_connections=20),
         )
 
     async def __aenter__(self) -> Self:
@@ -54,43 +77,77 @@ class UpstreamConnection:
         await self._client.aclose()
 
     async def get(self, path: str, model: type[Model], *, timeouts: httpx.Timeout | None = None) -> Model:
-        """GET `path` and read the answer as `model`.
+        """GET `path` and read the answer as `model`; tried again where that may help.
 
         Args:
             path: below the base URL, already quoted.
             model: the shape of a good answer.
-            timeouts: granular timeouts of this one call, instead of the connection's.
+            timeouts: of httpx, for the phases of this one call; an attempt as a whole takes no longer than declared.
 
         Raises:
             ServiceUnavailableError: also where the answer does not have the shape of `model`.
             OperationTimeoutError: no complete answer in time.
+            CircuitBreakerOpenError: it has failed too often of late.
+            OverloadedError: too many of our calls are under way.
             httpx.HTTPStatusError: any other answer that is no success; redirects are not followed.
         """
-        limit = time_left(self._total_timeout)
+        return await self._request("GET", path, model, idempotent=True, timeout=timeouts or self._client.timeout)
+
+    async def post(self, path: str, body: BaseModel, model: type[Model], *, idempotency_key: str | None) -> Model:
+        """POST `body` to `path` and read the answer as `model`.
+
+        Args:
+            path: below the base URL, already quoted.
+            body: what is sent, as JSON.
+            model: the shape of a good answer.
+            idempotency_key: lets the upstream recognise a repetition, so that the call may be tried again. With None it
+                is sent once. There is no default, for nobody else can know which is right.
+
+        Raises:
+            The same as `get`.
+        """
+        headers = {"Content-Type": "application/json"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        content = body.model_dump_json()
+        return await self._request(
+            "POST", path, model, idempotent=idempotency_key is not None, content=content, headers=headers
+        )
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        model: type[Model],
+        *,
+        idempotent: bool,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Model:
         name = request_id.get()
-        with upstream_errors(self.name, limit):
-            # Timeouts of httpx are for each read: a body that drips never meets them.
-            async with asyncio.timeout(limit):
-                response = await self._client.get(
-                    path,
-                    headers={"X-Request-ID": name} if name else None,
-                    timeout=timeouts or self._client.timeout,
-                )
+        sent = {**(headers or {}), **({"X-Request-ID": name} if name else {})}
+
+        async def attempt() -> Model:
+            response = await self._client.request(method, path, headers=sent, **options)
             response.raise_for_status()
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ServiceUnavailableError(self.name, reason="unexpected answer") from error
+            try:
+                return model.model_validate_json(response.content)
+            except ValidationError as error:
+                raise ServiceUnavailableError(self.name, reason="unexpected answer") from error
+
+        with upstream_errors(self.name, self.pipeline.total_timeout):
+            return await self.pipeline.call(attempt, idempotent=idempotent)
 
 
 async def connect_all(
     stack: AsyncExitStack,
     upstreams: Iterable[Upstream],
     base_urls: Mapping[str, str],
+    policies: Mapping[str, Policy],
     *,
-    default_timeout: float,
     connect_timeout: float,
-    read_timeout: float,
+    classifier: ErrorClassifier,
+    events: Callable[[Event], None],
 ) -> dict[str, UpstreamConnection]:
     """A connection to each of `upstreams` by its name; `stack` closes them. Nothing is contacted yet."""
     return {
@@ -98,9 +155,10 @@ async def connect_all(
             UpstreamConnection(
                 upstream.name,
                 base_urls[upstream.name],
-                total_timeout=upstream.total_timeout or default_timeout,
+                policies[upstream.name],
                 connect_timeout=connect_timeout,
-                read_timeout=read_timeout,
+                classifier=classifier,
+                events=events,
             )
         )
         for upstream in upstreams

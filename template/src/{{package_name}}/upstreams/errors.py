@@ -59,6 +59,11 @@ def retry_after(response: httpx.Response) -> float | None:
     return min(float(value), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
 
 
+def retry_after_of(error: BaseException) -> float | None:
+    """Seconds the upstream asks us to wait, as far as `error` tells."""
+    return retry_after(error.response) if isinstance(error, httpx.HTTPStatusError) else None
+
+
 def register_errors(classifier: ErrorClassifier) -> None:
     """Tell the classifier of the exceptions that httpx raises."""
     broken = Classification(ErrorCategory.NETWORK, ErrorSeverity.HIGH)

@@ -9,10 +9,25 @@ from pydantic import BaseModel
 
 from ..errors.hierarchy import NotFoundError
 from ..errors.isolation import error_isolation
+from ..resilience.fallback import Answer
+from ..resilience.policy import Policy
 from .connection import UpstreamConnection
 from .declaration import Upstream
 
-INVENTORY = Upstream(name="inventory", base_url="http://127.0.0.1:9001", total_timeout=2.0)
+INVENTORY = Upstream(
+    name="inventory",
+    base_url="http://127.0.0.1:9001",
+    policy=Policy(
+        total_timeout=2.0,
+        attempt_timeout=0.8,
+        retry_delay=0.1,
+        failure_ratio=0.5,
+        minimum_calls=10,
+        recovery_timeout=5.0,
+        success_threshold=1,
+        stale_if_error=300.0,
+    ),
+)
 
 
 class Stock(BaseModel):
@@ -28,14 +43,17 @@ class InventoryClient:
     def __init__(self, connection: UpstreamConnection) -> None:
         self._connection = connection
 
-    async def stock(self, sku: str) -> Stock:
-        """The stock of `sku`.
+    async def stock(self, sku: str) -> Answer[Stock]:
+        """The stock of `sku`, or what it last was.
 
         Raises:
             NotFoundError: the inventory does not know `sku`.
             ServiceUnavailableError, OperationTimeoutError: it cannot tell.
             IsolatedError: it refuses our request, which is a bug of ours; no caller has to know the HTTP client.
         """
+        return await self._connection.stale.call(sku, lambda: self._current_stock(sku))
+
+    async def _current_stock(self, sku: str) -> Stock:
         async with error_isolation("inventory stock"):
             try:
                 return await self._connection.get(f"/stock/{quote(sku, safe='')}", Stock)

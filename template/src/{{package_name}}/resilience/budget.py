@@ -1,0 +1,53 @@
+"""Limit retries to a share of the traffic, so that they cannot keep a failing upstream down.
+
+Three attempts for every request are harmless while one request in a hundred fails, and triple the load when all do. A
+budget grows with the calls and shrinks with the retries (Google, "Site Reliability Engineering", chapter 22).
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+BURST = 10.0
+"""Retries that a long quiet time can save up."""
+
+
+class RetryBudget:
+    """Each call earns `ratio` of a retry; a service with little traffic has `minimum` retries in `window` at least.
+
+    Args:
+        ratio: retries for each call.
+        minimum: retries in `window` that need not be earned.
+        window: seconds.
+        clock: seconds that never jump.
+    """
+
+    def __init__(
+        self,
+        ratio: float = 0.1,
+        minimum: int = 3,
+        window: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ratio = ratio
+        self._window = window
+        self._clock = clock
+        self._earned = 0.0
+        self._unearned: deque[float] = deque(maxlen=minimum)
+
+    def earn(self) -> None:
+        """A call begins."""
+        self._earned = min(BURST, self._earned + self._ratio)
+
+    def spend(self) -> bool:
+        """Whether there may be a retry now; if so, it is paid."""
+        if self._earned >= 1:
+            self._earned -= 1
+            return True
+        now = self._clock()
+        if self._unearned.maxlen and (
+            len(self._unearned) < self._unearned.maxlen or now - self._unearned[0] >= self._window
+        ):
+            self._unearned.append(now)
+            return True
+        return False

@@ -1,0 +1,187 @@
+"""The order in which the parts protect a call, from the outside in:
+
+    TotalTimeout(Bulkhead(Retry[budget](CircuitBreaker(AttemptTimeout(call)))))
+
+and `Fallback(…)` around it where a caller has a substitute (fallback.py). The attempt timeout is inside the breaker, for
+a call that hangs is a failure. The breaker is inside the retry, which therefore ends as soon as the circuit opens. The
+total timeout needs no timer of its own: an attempt gets what is left of it, and a wait that would outlast it is not begun.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import retry_if_exception
+
+from ..errors.classification import ErrorCategory, ErrorClassifier
+from ..errors.recovery import RecoverySelector, RecoveryStrategy
+from .breaker import CircuitBreaker
+from .budget import RetryBudget
+from .bulkhead import Bulkhead
+from .deadline import time_left
+from .events import SUCCESS, AttemptFailed, CallFinished, Event
+from .policy import Policy
+from .retry import Outcome, Retrier, Statistics
+from .timeout import time_limit
+
+T = TypeVar("T")
+
+
+class Pipeline:
+    """Protects the calls of one upstream; shared by all of them.
+
+    Args:
+        name: of the upstream, in events and errors.
+        policy: complete.
+        classifier: tells what kind of failure an exception is.
+        events: learns of what happens.
+        retry_after: reads from an exception how many seconds the other side asks us to wait.
+        clock: seconds that never jump.
+        sleep: waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        *,
+        classifier: ErrorClassifier,
+        events: Callable[[Event], None],
+        retry_after: Callable[[BaseException], float | None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        assert policy.total_timeout and policy.attempt_timeout and policy.max_concurrency  # noqa: S101, PT018
+        self.name = name
+        self.total_timeout = policy.total_timeout
+        self._attempt_timeout = policy.attempt_timeout
+        self._classifier = classifier
+        self._selector = RecoverySelector()
+        self._events = events
+        self._clock = clock
+        self.bulkhead = Bulkhead(name, policy.max_concurrency)
+        self.budget = RetryBudget(policy.retry_budget or 0.0, minimum=3 if policy.retry_budget else 0, clock=clock)
+        self.breaker = _breaker(name, policy, self._is_upstreams_failure, events, clock)
+        self._judges_results = policy.when is not None
+        self._retrier = Retrier(
+            name,
+            stop=policy.stop_condition(),
+            wait=policy.wait_strategy(),
+            when=policy.when or retry_if_exception(self._is_passing),
+            budget=self.budget,
+            retry_after=retry_after,
+            events=events,
+            sleep=sleep,
+            clock=clock,
+        )
+
+    async def call(self, function: Callable[[], Awaitable[T]], *, idempotent: bool) -> T:
+        """The result of `await function()`, tried again where that is safe and may help.
+
+        Args:
+            function: one attempt.
+            idempotent: whether doing it twice is as good as once; only then may it be retried.
+
+        Raises:
+            OperationTimeoutError: an attempt took too long.
+            CircuitBreakerOpenError: the circuit is open.
+            OverloadedError: too many calls are under way.
+            Exception: whatever `function` raised last.
+        """
+        begin = self._clock()
+        statistics = Statistics()
+        try:
+            with self.bulkhead:
+                self.budget.earn()
+                result = await self._with_retries(function, idempotent, begin, statistics)
+        except BaseException as error:
+            self._finish(self._outcome(error), begin, statistics)
+            raise
+        self._finish(SUCCESS, begin, statistics)
+        return result
+
+    async def _with_retries(
+        self, function: Callable[[], Awaitable[T]], idempotent: bool, begin: float, statistics: Statistics
+    ) -> T:
+        deadline = begin + time_left(self.total_timeout)
+        try:
+            result = await self._attempt(function, deadline, statistics)
+        except Exception as error:
+            outcome = Outcome(error=error)
+            if not idempotent or not self._retrier.wants(outcome.state()):
+                raise
+        else:
+            if not (self._judges_results and idempotent):
+                return result
+            outcome = Outcome(result)
+            if not self._retrier.wants(outcome.state()):
+                return result
+        return await self._retrier.go_on(
+            outcome,
+            lambda: self._attempt(function, deadline, statistics),
+            deadline=deadline,
+            statistics=statistics,
+        )
+
+    async def _attempt(self, function: Callable[[], Awaitable[T]], deadline: float, statistics: Statistics) -> T:
+        breaker = self.breaker
+        epoch = 0 if breaker is None else breaker.admit()
+        try:
+            with time_limit(self.name, min(self._attempt_timeout, deadline - self._clock())):
+                result = await function()
+        except Exception as error:
+            if breaker is not None:
+                breaker.failed(epoch, error)
+            self._events(AttemptFailed(self.name, statistics.attempts, self._outcome(error)))
+            raise
+        except BaseException:
+            if breaker is not None:
+                breaker.abandoned(epoch)
+            raise
+        if breaker is not None:
+            breaker.succeeded(epoch)
+        return result
+
+    def _finish(self, outcome: str, begin: float, statistics: Statistics) -> None:
+        duration = self._clock() - begin
+        self._events(CallFinished(self.name, outcome, duration, statistics.attempts, statistics.waited))
+
+    def _outcome(self, error: BaseException) -> str:
+        """The category of the error in a word."""
+        if not isinstance(error, Exception):
+            return "cancelled"
+        return self._classifier.classify(error).category.value
+
+    def _is_passing(self, error: BaseException) -> bool:
+        return self._selector.select_strategy(self._classifier.classify(error)) is RecoveryStrategy.RETRY
+
+    def _is_upstreams_failure(self, error: Exception) -> bool:
+        """What the breaker counts: that it asks us to slow down, or refuses a wrong request, shows it alive."""
+        classified = self._classifier.classify(error)
+        if classified.category is ErrorCategory.RATE_LIMIT:
+            return False
+        return self._selector.select_strategy(classified) in {RecoveryStrategy.RETRY, RecoveryStrategy.CIRCUIT_BREAKER}
+
+
+def _breaker(
+    name: str,
+    policy: Policy,
+    is_failure: Callable[[Exception], bool],
+    events: Callable[[Event], None],
+    clock: Callable[[], float],
+) -> CircuitBreaker | None:
+    if not policy.breaker_enabled:
+        return None
+    return CircuitBreaker(
+        name,
+        failure_threshold=policy.failure_threshold or 5,
+        recovery_timeout=policy.recovery_timeout or 60.0,
+        success_threshold=policy.success_threshold or 2,
+        failure_ratio=policy.failure_ratio,
+        minimum_calls=policy.minimum_calls or 20,
+        window=policy.window or 10.0,
+        is_failure=is_failure,
+        events=events,
+        clock=clock,
+    )
