@@ -47,6 +47,12 @@ def _static(template: Path, folder: Path, rendered: Path) -> Path:
     return folder
 
 
+def render_default(base: Path) -> Path:
+    """A service with the default answers, below `base`."""
+    _render(_template(base / "template"), base / "service")
+    return base / "service"
+
+
 def _render(source: Path, destination: Path) -> float:
     """Seconds that rendering took."""
     begin = time.perf_counter()

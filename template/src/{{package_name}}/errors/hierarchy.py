@@ -57,7 +57,7 @@ class ApplicationError(Exception):
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
-        self.context: dict[str, Any] = {**(context or {}), **details}
+        self.context: dict[str, Any] = details if context is None else {**context, **details}
         if status_code is not None:
             self.status_code = status_code
         if code is not None:

@@ -16,9 +16,10 @@ from ..resilience.events import (
     AttemptFailed,
     BreakerChanged,
     CallFinished,
-    Event,
+    CallRejected,
     FallbackUsed,
     RetryBudgetExhausted,
+    Subscriptions,
 )
 from .error_reports import ErrorReport
 
@@ -106,7 +107,7 @@ class Metrics:
         for breaker in breakers:
             self._set_breaker_state(breaker, CircuitState.CLOSED.value)
         self._call_children: dict[tuple[str, str], Histogram] = {}
-        self._successes: dict[str, Counter] = {}
+        self._attempt_children: dict[tuple[str, str], Counter] = {}
         # Looking a child up by its labels costs four times what observing it does.
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
@@ -124,19 +125,20 @@ class Metrics:
         self._errors.labels(error_type, report.classified.category.value, report.classified.severity.value).inc()
         self._error_handling.labels(error_type).observe(report.duration)
 
-    def observe_resilience(self, event: Event) -> None:
-        """Count what the resilience engine does."""
-        if isinstance(event, CallFinished):
-            self._observe_call(event)
-        elif isinstance(event, AttemptFailed):
-            self._attempts.labels(event.name, event.outcome).inc()
-        elif isinstance(event, RetryBudgetExhausted):
-            self._budgets.labels(event.name).inc()
-        elif isinstance(event, FallbackUsed):
-            self._fallbacks.labels(event.name, event.kind).inc()
-        elif isinstance(event, BreakerChanged):
-            self._breaker_transitions.labels(event.name, event.new).inc()
-            self._set_breaker_state(event.name, event.new)
+    def resilience(self) -> Subscriptions:
+        """What to count of the resilience engine."""
+        return {
+            CallFinished: self._observe_call,
+            CallRejected: lambda event: self._attempt(event.name, "rejected").inc(),
+            AttemptFailed: lambda event: self._attempt(event.name, event.outcome).inc(),
+            RetryBudgetExhausted: lambda event: self._budgets.labels(event.name).inc(),
+            FallbackUsed: lambda event: self._fallbacks.labels(event.name, event.kind).inc(),
+            BreakerChanged: self._observe_breaker,
+        }
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
 
     def _observe_call(self, event: CallFinished) -> None:
         key = (event.name, event.outcome)
@@ -145,15 +147,18 @@ class Metrics:
             child = self._call_children[key] = self._calls.labels(*key)
         child.observe(event.duration)
         if event.outcome == SUCCESS:
-            attempts = self._successes.get(event.name)
-            if attempts is None:
-                attempts = self._successes[event.name] = self._attempts.labels(*key)
-            attempts.inc()
+            self._attempt(event.name, SUCCESS).inc()
+
+    def _attempt(self, name: str, outcome: str) -> Counter:
+        child = self._attempt_children.get((name, outcome))
+        if child is None:
+            child = self._attempt_children[name, outcome] = self._attempts.labels(name, outcome)
+        return child
+
+    def _observe_breaker(self, event: BreakerChanged) -> None:
+        self._breaker_transitions.labels(event.name, event.new).inc()
+        self._set_breaker_state(event.name, event.new)
 
     def _set_breaker_state(self, name: str, present: str) -> None:
         for state in CircuitState:
             self._breaker_state.labels(name, state.value).set(state.value == present)
-
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)

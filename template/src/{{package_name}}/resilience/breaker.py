@@ -184,6 +184,13 @@ class CircuitBreaker:
             raise
         self.succeeded(epoch)
 
+    def refuse(self) -> CircuitBreakerOpenError | None:
+        """What to raise while the circuit is open and its time is not over, else None. Changes nothing."""
+        if self._storage.current is not CircuitState.OPEN:
+            return None
+        waiting = self._storage.since + self.recovery_timeout - self._clock()
+        return CircuitBreakerOpenError(self.name, retry_after=waiting) if waiting > 0 else None
+
     def admit(self) -> int:
         """Let a call begin; give what is returned back with its outcome, exactly once.
 
@@ -194,9 +201,8 @@ class CircuitBreaker:
             return self._storage.epoch
         with self._lock:
             if self._storage.current is CircuitState.OPEN:
-                waiting = self._storage.since + self.recovery_timeout - self._clock()
-                if waiting > 0:
-                    raise CircuitBreakerOpenError(self.name, retry_after=waiting)
+                if refusal := self.refuse():
+                    raise refusal
                 self._change(self._machine.half_open)
             if self._storage.current is CircuitState.HALF_OPEN:
                 if self._probing:

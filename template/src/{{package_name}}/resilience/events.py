@@ -5,8 +5,8 @@ of a successful call.
 """
 
 import logging
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,12 @@ class CallFinished(NamedTuple):
     duration: float
     attempts: int
     waited: float
+
+
+class CallRejected(NamedTuple):
+    """The open circuit has refused a call before it began."""
+
+    name: str
 
 
 class AttemptFailed(NamedTuple):
@@ -64,19 +70,25 @@ class FallbackUsed(NamedTuple):
     error: Exception
 
 
-Event = CallFinished | AttemptFailed | RetryScheduled | RetryBudgetExhausted | BreakerChanged | FallbackUsed
-Subscriber = Callable[[Event], None]
+Event = (
+    CallFinished | CallRejected | AttemptFailed | RetryScheduled | RetryBudgetExhausted | BreakerChanged | FallbackUsed
+)
+Subscriptions = Mapping[type, Callable[[Any], None]]
+"""For each class of event, a function that takes one."""
 
 
 class Events:
-    """Passes events to subscribers; one that fails is logged and cannot break the call."""
+    """Passes each event to those who subscribed to its class; one that fails is logged and cannot break the call."""
 
-    def __init__(self, *subscribers: Subscriber) -> None:
-        self._subscribers = subscribers
+    def __init__(self, *subscriptions: Subscriptions) -> None:
+        self._subscribers: dict[type, list[Callable[[Any], None]]] = {}
+        for subscription in subscriptions:
+            for kind, tell in subscription.items():
+                self._subscribers.setdefault(kind, []).append(tell)
 
     def __call__(self, event: Event) -> None:
         """Tell every subscriber of `event`."""
-        for tell in self._subscribers:
+        for tell in self._subscribers.get(type(event), ()):
             try:
                 tell(event)
             except Exception:

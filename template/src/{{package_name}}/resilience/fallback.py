@@ -7,8 +7,7 @@ better by an older answer, and would never be found. Each substitute is counted 
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..errors.classification import ErrorClassifier
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
@@ -17,8 +16,7 @@ from .events import Event, FallbackUsed
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(NamedTuple, Generic[T]):
     """A value, and how many seconds old it is; None for a current one."""
 
     value: T

@@ -20,7 +20,7 @@ from .breaker import CircuitBreaker
 from .budget import RetryBudget
 from .bulkhead import Bulkhead
 from .deadline import time_left
-from .events import SUCCESS, AttemptFailed, CallFinished, Event
+from .events import SUCCESS, AttemptFailed, CallFinished, CallRejected, Event
 from .policy import Policy
 from .retry import Outcome, Retrier, Statistics
 from .timeout import time_limit
@@ -89,42 +89,43 @@ class Pipeline:
             OverloadedError: too many calls are under way.
             Exception: whatever `function` raised last.
         """
+        if self.breaker is not None and (refusal := self.breaker.refuse()):
+            self._events(CallRejected(self.name))
+            raise refusal
         begin = self._clock()
-        statistics = Statistics()
+        deadline = begin + time_left(self.total_timeout)
+        statistics = None
         try:
             with self.bulkhead:
                 self.budget.earn()
-                result = await self._with_retries(function, idempotent, begin, statistics)
+                try:
+                    result = await self._attempt(function, deadline, 1)
+                except Exception as error:
+                    outcome = Outcome(error=error)
+                    if not idempotent or not self._retrier.wants(outcome.state()):
+                        raise
+                else:
+                    if not (self._judges_results and idempotent):
+                        self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
+                        return result
+                    outcome = Outcome(result)
+                statistics = Statistics()
+                result = await self._go_on(outcome, function, deadline, statistics)
         except BaseException as error:
-            self._finish(self._outcome(error), begin, statistics)
+            self._finish(self._outcome(error), begin, statistics or Statistics())
             raise
         self._finish(SUCCESS, begin, statistics)
         return result
 
-    async def _with_retries(
-        self, function: Callable[[], Awaitable[T]], idempotent: bool, begin: float, statistics: Statistics
+    async def _go_on(
+        self, first: Outcome, function: Callable[[], Awaitable[T]], deadline: float, statistics: Statistics
     ) -> T:
-        deadline = begin + time_left(self.total_timeout)
-        try:
-            result = await self._attempt(function, deadline, statistics)
-        except Exception as error:
-            outcome = Outcome(error=error)
-            if not idempotent or not self._retrier.wants(outcome.state()):
-                raise
-        else:
-            if not (self._judges_results and idempotent):
-                return result
-            outcome = Outcome(result)
-            if not self._retrier.wants(outcome.state()):
-                return result
-        return await self._retrier.go_on(
-            outcome,
-            lambda: self._attempt(function, deadline, statistics),
-            deadline=deadline,
-            statistics=statistics,
-        )
+        def attempt() -> Awaitable[T]:
+            return self._attempt(function, deadline, statistics.attempts)
 
-    async def _attempt(self, function: Callable[[], Awaitable[T]], deadline: float, statistics: Statistics) -> T:
+        return await self._retrier.go_on(first, attempt, deadline=deadline, statistics=statistics)
+
+    async def _attempt(self, function: Callable[[], Awaitable[T]], deadline: float, number: int) -> T:
         breaker = self.breaker
         epoch = 0 if breaker is None else breaker.admit()
         try:
@@ -133,7 +134,7 @@ class Pipeline:
         except Exception as error:
             if breaker is not None:
                 breaker.failed(epoch, error)
-            self._events(AttemptFailed(self.name, statistics.attempts, self._outcome(error)))
+            self._events(AttemptFailed(self.name, number, self._outcome(error)))
             raise
         except BaseException:
             if breaker is not None:

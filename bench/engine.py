@@ -1,0 +1,205 @@
+"""What the resilience engine costs, beside its peers in the same event loop.
+
+The rendered service's own pipeline is measured, with its metrics and its log subscribed, around a function that does
+nothing. Rounds alternate between all subjects, so that whatever else the machine does hits them alike.
+"""
+
+import asyncio
+import importlib
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import aiobreaker
+import circuitbreaker
+import pybreaker
+import stamina
+import tenacity
+import uvloop
+from hyx.circuitbreaker import consecutive_breaker
+from hyx.retry import retry as hyx_retry
+from hyx.timeout import timeout as hyx_timeout
+from purgatory import AsyncCircuitBreakerFactory
+
+from bench.figures import Figure
+from bench.render import render_default
+
+ROUNDS, CALLS = 41, 1000
+Subject = Callable[[], Awaitable[object]]
+
+
+def figures() -> list[Figure]:
+    """The cost of a success and of an open circuit, each against the cheapest peer of the same run."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = render_default(Path(folder))
+        sys.path.insert(0, str(project / "src"))
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_measure("orders_service"))
+        finally:
+            sys.path.remove(str(project / "src"))
+            shutil.rmtree(project)
+
+
+async def _measure(package: str) -> list[Figure]:
+    ours, opened = _ours(package)
+    success = await _interleaved(
+        {
+            "ours": ours,
+            "bare await": _nothing,
+            "hyx": _hyx(_nothing),
+            "naive": _naive(_nothing),
+            "stamina": stamina.retry(on=ValueError)(_nothing),
+            "tenacity": tenacity.retry(stop=tenacity.stop_after_attempt(3))(_nothing),
+        }
+    )
+    refusals = {"ours": opened} | await _open_peers()
+    refused = await _interleaved({name: _refused(subject) for name, subject in refusals.items()})
+    _print("success", success)
+    _print("open", refused)
+    return [
+        Figure("pipeline_success_vs_cheapest_peer", _ratio(success, "ours", ["hyx"]), bar=0.75),
+        # How much faster, so that more is better.
+        Figure("pipeline_success_vs_naive", _ratio(success, "naive", ["ours"]), bar=8.0, at_most=False),
+        Figure("pipeline_success_vs_bare_await", _ratio(success, "ours", ["bare await"]), bar=60.0),
+        Figure("open_vs_cheapest_peer", _ratio(refused, "ours", [name for name in refused if name != "ours"]), bar=1.0),
+    ]
+
+
+async def _nothing() -> str:
+    return "done"
+
+
+async def _broken() -> str:
+    raise ConnectionError("broken")
+
+
+def _ours(package: str) -> tuple[Subject, Subject]:
+    """A call through the pipeline of the example's upstream with a fallback, and one that its open circuit refuses."""
+
+    def module(name: str) -> Any:
+        return importlib.import_module(f"{package}.{name}")
+
+    classifier = module("errors.classification").ErrorClassifier()
+    metrics = module("observability.metrics").Metrics("copier", breakers=["inventory"], active_requests=lambda: 0)
+    events = module("resilience.events").Events(module("observability.resilience_log").LOGGED, metrics.resilience())
+    module("observability.logs").configure_logging("CRITICAL")
+    general = module("resilience.policy").Policy(max_retries=3, retry_backoff_multiplier=2.0)
+    policy = module("upstreams.inventory").INVENTORY.policy.over(general.over(module("resilience.policy").DEFAULTS))
+
+    def pipeline() -> Any:
+        return module("resilience.pipeline").Pipeline("inventory", policy, classifier=classifier, events=events)
+
+    closed, opened = pipeline(), pipeline()
+    opened.breaker.open()
+    stale = module("resilience.fallback").StaleIfError("inventory", 300.0, classifier=classifier, events=events)
+    return (
+        lambda: stale.call("A-1", lambda: closed.call(_nothing, idempotent=True)),
+        lambda: opened.call(_nothing, idempotent=True),
+    )
+
+
+def _hyx(function: Callable[[], Coroutine[Any, Any, str]]) -> Subject:
+    in_time = hyx_timeout(2.0)(function)
+    guarded = consecutive_breaker(failure_threshold=5, recovery_time_secs=30)(in_time)
+    return hyx_retry(on=ConnectionError, attempts=3)(guarded)
+
+
+def _naive(function: Subject) -> Subject:
+    """What tutorials show: tenacity around pybreaker around wait_for, and a cache after it."""
+    breaker = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=30)
+
+    @tenacity.retry(
+        stop=tenacity.stop_after_attempt(3),
+        wait=tenacity.wait_exponential(),
+        retry=tenacity.retry_if_exception_type((ConnectionError, TimeoutError)),
+        reraise=True,
+    )
+    async def attempt() -> object:
+        with breaker.calling():
+            return await asyncio.wait_for(function(), 2.0)
+
+    cache: dict[str, object] = {}
+
+    async def call() -> object:
+        try:
+            cache["A-1"] = await attempt()
+        except Exception:
+            return cache["A-1"]
+        else:
+            return cache["A-1"]
+
+    return call
+
+
+async def _open_peers() -> dict[str, Subject]:
+    """Breakers of other libraries, opened by failures."""
+    purgatory = AsyncCircuitBreakerFactory(default_threshold=1, default_ttl=3600)
+    peers: dict[str, Subject] = {
+        "circuitbreaker": circuitbreaker.circuit(failure_threshold=1, recovery_timeout=3600)(_broken),
+        "hyx": consecutive_breaker(failure_threshold=1, recovery_time_secs=3600)(_broken),
+        "purgatory": purgatory("x")(_broken),
+        "aiobreaker": _of_aiobreaker(),
+    }
+    for peer in peers.values():
+        for _ in range(3):
+            try:
+                await peer()
+            except Exception:  # Whichever they raise, it opens them.
+                continue
+    return peers
+
+
+def _of_aiobreaker() -> Subject:
+    breaker = aiobreaker.CircuitBreaker(fail_max=1)
+
+    async def call() -> object:
+        return await breaker.call_async(_broken)
+
+    return call
+
+
+def _refused(subject: Subject) -> Subject:
+    async def call() -> None:
+        try:
+            await subject()
+        except ConnectionError:
+            raise AssertionError("the circuit is not open") from None
+        except Exception:
+            return
+
+    return call
+
+
+async def _interleaved(subjects: dict[str, Subject]) -> dict[str, list[float]]:
+    """CPU seconds for `CALLS` calls of each subject, in each of `ROUNDS` rounds of random order."""
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    order = list(subjects)
+    shuffle = random.Random(7).shuffle
+    for number in range(ROUNDS + 3):
+        shuffle(order)
+        for name in order:
+            subject = subjects[name]
+            begin = time.process_time()
+            for _ in range(CALLS):
+                await subject()
+            if number >= 3:  # The first ones warm up.
+                seconds[name].append(time.process_time() - begin)
+    return seconds
+
+
+def _ratio(seconds: dict[str, list[float]], one: str, others: list[str]) -> list[float]:
+    """Round by round, `one` against the cheapest of `others` over all rounds."""
+    cheapest = min(others, key=lambda name: statistics.median(seconds[name]))
+    return [mine / theirs for mine, theirs in zip(seconds[one], seconds[cheapest], strict=True)]
+
+
+def _print(title: str, seconds: dict[str, list[float]]) -> None:
+    for name, samples in sorted(seconds.items(), key=lambda item: statistics.median(item[1])):
+        print(f"{title:8} {name:16} {statistics.median(samples) / CALLS * 1e6:8.2f} µs a call")
