@@ -27,6 +27,17 @@ async def test_wrong_method_names_the_right_ones(failing_client: httpx.AsyncClie
     assert read_error(response).code == "method_not_allowed"
 
 
+async def test_the_methods_of_all_routes_of_a_path_are_named(failing_client: httpx.AsyncClient) -> None:
+    response = await failing_client.delete("/fail/twice/1")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, PUT")
+
+
+async def test_a_client_that_is_wrong_in_many_ways_is_told_of_some(failing_client: httpx.AsyncClient) -> None:
+    response = await failing_client.post("/fail/numbers", json=["x"] * 150)
+    assert response.status_code == 422
+    assert len(read_error(response).details) == 20
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_body_too_large(failing_client: httpx.AsyncClient, announced: bool) -> None:
     async def chunks() -> object:

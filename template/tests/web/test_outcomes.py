@@ -8,6 +8,7 @@ import pytest
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.support import failing
 from tests.support.bodies import read_error
 from tests.support.failing import SECRET
 from tests.support.logs import LogLines
@@ -23,6 +24,17 @@ async def test_failing_background_task_leaves_the_answer_alone(
     [error] = logs.of_level("error")
     assert error["exception"]["type"] == "RuntimeError"
     assert SECRET not in logs.getvalue()
+
+
+async def test_the_deadline_is_lifted_when_the_answer_begins(failing_client: httpx.AsyncClient) -> None:
+    """The rest of a stream, and what runs after it, may call upstreams for as long as it likes."""
+    failing.after_answers.clear()
+    response = await failing_client.get("/fail/after")
+    assert response.text == "begun 5"
+    async with asyncio.timeout(5):
+        while not failing.after_answers:
+            await asyncio.sleep(0.01)
+    assert failing.after_answers == [5.0]
 
 
 @pytest.mark.parametrize("error", ["foreign", "own"])

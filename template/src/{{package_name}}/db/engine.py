@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 BUSY_TIMEOUT_MS = 5_000
@@ -16,6 +16,7 @@ def create_engine(url: str) -> AsyncEngine:
     """
     engine = create_async_engine(url, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -25,6 +26,9 @@ def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # The driver would begin a transaction before the first write alone: reads would see what others commit in between,
+    # and a savepoint before it would be the transaction, committed with its release.
+    connection.isolation_level = None
     cursor = connection.cursor()
     # Readers do not block the writer, nor the writer them.
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -32,3 +36,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

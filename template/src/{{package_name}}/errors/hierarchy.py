@@ -65,6 +65,10 @@ class ApplicationError(Exception):
         if cause is not None:
             self.__cause__ = cause
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle, as a worker process does, by what it has become, not by the arguments that made it."""
+        return _restore, (type(self), self.args, self.__dict__)
+
     @property
     def cause(self) -> BaseException | None:
         """The exception that led to this one."""
@@ -73,7 +77,9 @@ class ApplicationError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """HTTP headers that belong to the answer."""
-        return {} if self.retry_after is None else {"Retry-After": str(math.ceil(self.retry_after))}
+        if self.retry_after is None or not math.isfinite(self.retry_after):
+            return {}
+        return {"Retry-After": str(max(0, math.ceil(self.retry_after)))}
 
     def enrich(self, **context: Any) -> Self:
         """Add facts to the context on the way up; what the raiser said stands."""
@@ -87,6 +93,12 @@ class ApplicationError(Exception):
             return public | {"message": self.public_text}
         context = {key: self.context[key] for key in sorted(self.public_context) if self.context.get(key) is not None}
         return public | {"message": self.message} | ({"context": context} if context else {})
+
+
+def _restore(kind: type[ApplicationError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ApplicationError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class ValidationError(ApplicationError):

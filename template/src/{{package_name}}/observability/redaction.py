@@ -4,6 +4,7 @@ Two nets. Names: a field that is called like a secret loses its value. Shapes: t
 authorization values, `key=value` pairs of a telling name, and tokens that look random.
 """
 
+import math
 import re
 from typing import Any
 
@@ -14,19 +15,28 @@ LONGEST_TEXT = 2_000
 _SECRET_NAME = re.compile(
     r"passw|passphrase|pwd|secret|token|authorization|api[-_]?key|cookie|session|credential|dsn|private", re.IGNORECASE
 )
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s,;&]+)"""
 _SHAPES = (
-    (re.compile(r"(?<=://)[^/\s@]+@"), MASK + "@"),
+    (re.compile(r"(?<=://)[^\s'\"<>]*@"), MASK + "@"),
     (re.compile(r"(?<=[\w/])\?[^\s'\"<>]+=[^\s'\"<>]*"), "?" + MASK),
+    (re.compile(r"(\bauthorization['\"]?\s{0,3}[=:]\s{0,3}).*", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(Bearer|Basic|Digest)\s+[^\s'\",;]+", re.IGNORECASE), rf"\1 {MASK}"),
     (
         re.compile(
-            r"((?:passw|pwd|secret|token|key|cookie|session|credential)\w*['\"]?\s*[=:]\s*)[^\s,;&]+", re.IGNORECASE
+            r"((?:passw|passphrase|pwd|secret|token|key|cookie|session|credential)\w{0,30}['\"]?\s{0,3}[=:]\s{0,3})"
+            + _VALUE,
+            re.IGNORECASE,
         ),
         rf"\1{MASK}",
     ),
 )
-# Letters and digits mixed as few words mix them: passwords, keys, hashes and ids.
-_RANDOM = re.compile(r"(?=[\w+/=.~-]*[A-Za-z])(?=[\w+/=.~-]*\d)[\w+/=~-]{6,}")
+_WORD = re.compile(r"[\w+/=~-]{6,}")
+
+
+def _mask_random(word: re.Match[str]) -> str:
+    """Letters and digits mixed as few words mix them: passwords, keys, hashes and ids."""
+    text = word[0]
+    return MASK if re.search(r"[A-Za-z]", text) and re.search(r"\d", text) else text
 
 
 def redact_text(text: str) -> str:
@@ -40,7 +50,7 @@ def redact_text(text: str) -> str:
 
 def redact_random(text: str) -> str:
     """`redact_text`, and without tokens that look random: for text that others wrote."""
-    return _RANDOM.sub(MASK, redact_text(text))
+    return _WORD.sub(_mask_random, redact_text(text))
 
 
 def redact(name: str, value: Any) -> Any:
@@ -54,4 +64,6 @@ def redact(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redact(name, item) for item in value]
     # Anything else is written as its text, which may hold what we would mask.
-    return value if value is None or isinstance(value, bool | int | float) else redact_text(str(value))
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return redact_text(str(value))

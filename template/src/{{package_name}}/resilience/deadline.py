@@ -1,16 +1,17 @@
 """The time a request has left, known to everything that works for it."""
 
-import asyncio
+import math
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
-    """A moment on the event loop's clock after which the answer interests nobody.
+    """A moment after which the answer interests nobody.
 
     Args:
-        at: seconds on the clock of `loop.time()`, which never jumps.
+        at: seconds of `time.monotonic()`, which a worker thread knows too.
     """
 
     at: float
@@ -18,11 +19,15 @@ class Deadline:
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
         """The deadline `seconds` from now."""
-        return cls(asyncio.get_running_loop().time() + seconds)
+        return cls(time.monotonic() + seconds)
+
+    def lift(self) -> None:
+        """There is no limit any more, for everything that works for the same request."""
+        self.at = math.inf
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self.at - asyncio.get_running_loop().time())
+        return max(0.0, self.at - time.monotonic())
 
 
 current_deadline: ContextVar[Deadline | None] = ContextVar("current_deadline", default=None)

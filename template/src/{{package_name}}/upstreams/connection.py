@@ -22,6 +22,11 @@ from .errors import retry_after_of, upstream_errors
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MAX_ANSWER_BYTES = 10 * 1024 * 1024
+"""Of one answer, decompressed."""
+
+CHUNK_BYTES = 64 * 1024
+
 
 class UpstreamConnection:
     """Calls one upstream; made at the start, closed at the end.
@@ -128,15 +133,25 @@ class UpstreamConnection:
         sent = {**(headers or {}), **({"X-Request-ID": name} if name else {})}
 
         async def attempt() -> Model:
-            response = await self._client.request(method, path, headers=sent, **options)
-            response.raise_for_status()
+            async with self._client.stream(method, path, headers=sent, **options) as response:
+                response.raise_for_status()
+                content = await self._read(response)
             try:
-                return model.model_validate_json(response.content)
+                return model.model_validate_json(content)
             except ValidationError as error:
                 raise ServiceUnavailableError(self.name, reason="unexpected answer") from error
 
         with upstream_errors(self.name, self.pipeline.total_timeout):
             return await self.pipeline.call(attempt, idempotent=idempotent)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        """The body, as long as it is of a bearable size: compressed, a small one can fill the memory."""
+        content = bytearray()
+        async for chunk in response.aiter_bytes(CHUNK_BYTES):
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise ServiceUnavailableError(self.name, reason="answer too large")
+        return bytes(content)
 
 
 async def connect_all(

@@ -5,6 +5,8 @@ from typing import Any
 
 from starlette.types import Message, Scope, Send
 
+from ..resilience.deadline import Deadline
+
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "CONNECT"})
 
 
@@ -20,14 +22,33 @@ class Exchange:
 
     Attributes:
         status: the HTTP status sent; 0 as long as none was.
+        deadline: of the answer's start.
         complete: whether the answer was sent to its end.
         duration: seconds from arrival to the end; 0.0 before.
     """
 
-    __slots__ = ("_extra_headers", "_send", "complete", "duration", "request_id", "scope", "status", "timer")
+    __slots__ = (
+        "_extra_headers",
+        "_send",
+        "complete",
+        "deadline",
+        "duration",
+        "request_id",
+        "scope",
+        "status",
+        "timer",
+    )
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, extra_headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        request_id: str,
+        deadline: Deadline,
+        extra_headers: list[tuple[bytes, bytes]],
+    ) -> None:
         self.scope = scope
+        self.deadline = deadline
         self.request_id = request_id
         self.status = 0
         self.complete = False
@@ -44,6 +65,7 @@ class Exchange:
             # The deadline bounds the wait for an answer; how long a stream may flow is the endpoint's affair.
             if self.timer is not None and not self.timer.expired():
                 self.timer.reschedule(None)
+                self.deadline.lift()
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True
         await self._send(message)

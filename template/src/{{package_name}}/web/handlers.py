@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
@@ -22,6 +23,7 @@ from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
 from .error_body import MEDIA_TYPE, error_body
+from .exchange import KNOWN_METHODS
 from .public_errors import INVALID_REQUEST, PublicError, principal, public_error
 
 
@@ -41,6 +43,8 @@ class ErrorResponder:
         """Report `error` and render its answer."""
         if isinstance(error, HTTPException) and error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)  # A redirect, say: no error.
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            error = HTTPException(405, headers=_allow(scope) or error.headers)
         error = principal(error)
         known: Collection[str] = self._published_names() if isinstance(error, INVALID_REQUEST) else ()
         public = public_error(error, known)
@@ -52,6 +56,18 @@ class ErrorResponder:
         if isinstance(connection, WebSocket):
             raise error
         return self.answer(connection.scope, error)
+
+
+def _allow(scope: Scope) -> dict[str, str]:
+    """`Allow` with the methods of every route of this path: the framework names those of the first one alone."""
+    routes = scope["app"].router.routes
+    plain = {"type": "http", "path": scope["path"], "root_path": scope.get("root_path", ""), "headers": []}
+    allowed = [
+        method
+        for method in sorted(KNOWN_METHODS)
+        if any(route.matches({**plain, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    return {"Allow": ", ".join(allowed)} if allowed else {}
 
 
 def render(error: PublicError) -> Response:

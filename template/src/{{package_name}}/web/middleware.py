@@ -81,9 +81,10 @@ class RequestMiddleware:
         begin = time.perf_counter()
         offered_id, length, chunked = _read_headers(scope)
         name = choose_request_id(offered_id)
-        exchange = Exchange(scope, send, name, [(HEADER, name.encode()), *SECURITY_HEADERS])
+        deadline = Deadline.after(self._deadline_seconds)
+        exchange = Exchange(scope, send, name, deadline, [(HEADER, name.encode()), *SECURITY_HEADERS])
         id_token = current_request_id.set(name)
-        deadline_token = current_deadline.set(Deadline.after(self._deadline_seconds))
+        deadline_token = current_deadline.set(deadline)
         self._active.count += 1
         try:
             if length > self._max_body_bytes:

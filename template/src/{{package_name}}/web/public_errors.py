@@ -118,8 +118,12 @@ _CONSTRAINTS = frozenset(
 )
 
 
+MOST_DETAILS = 20
+"""Invalid parts that are told; a client with more of them knows enough."""
+
+
 def _details(error: ValidationException, published_names: Collection[str]) -> Iterator[Mapping[str, Any]]:
-    for entry in error.errors():
+    for entry in error.errors()[:MOST_DETAILS]:
         location = entry.get("loc", ())
         yield {
             "loc": [part for part in location if isinstance(part, int) or part in published_names],
