@@ -67,7 +67,6 @@ async def _measure(package: str) -> list[Figure]:
         Figure("pipeline_success_vs_cheapest_peer", _ratio(success, "ours", ["hyx"]), bar=0.75),
         # How much faster, so that more is better.
         Figure("pipeline_success_vs_naive", _ratio(success, "naive", ["ours"]), bar=8.0, at_most=False),
-        Figure("pipeline_success_vs_bare_await", _ratio(success, "ours", ["bare await"]), bar=60.0),
         Figure("open_vs_cheapest_peer", _ratio(refused, "ours", [name for name in refused if name != "ours"]), bar=1.0),
     ]
 

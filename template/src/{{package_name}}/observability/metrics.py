@@ -22,6 +22,7 @@ from ..resilience.events import (
     Subscriptions,
 )
 from .error_reports import ErrorReport
+from .tallies import CounterTally, HistogramTally
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds; the last one is the default request deadline."""
@@ -60,12 +61,12 @@ class Metrics:
         Gauge("http_server_active_requests", "Requests being served.", registry=self.registry).set_function(
             active_requests
         )
-        self._requests = Histogram(
+        self._requests = HistogramTally(
             "http_server_request_duration_seconds",
             "Time from the request's arrival to the end of its answer.",
             ["method", "route", "status"],
-            buckets=DURATION_BUCKETS,
-            registry=self.registry,
+            DURATION_BUCKETS,
+            self.registry,
         )
         self._errors = Counter(
             "application_errors_total",
@@ -79,15 +80,15 @@ class Metrics:
             ["error_type"],
             registry=self.registry,
         )
-        self._calls = Histogram(
+        self._calls = HistogramTally(
             "upstream_request_duration_seconds",
             "Time of a call to an upstream, with its retries.",
             ["upstream", "outcome"],
-            buckets=DURATION_BUCKETS,
-            registry=self.registry,
+            DURATION_BUCKETS,
+            self.registry,
         )
-        self._attempts = Counter(
-            "upstream_attempts_total", "Attempts to call an upstream.", ["upstream", "outcome"], registry=self.registry
+        self._attempts = CounterTally(
+            "upstream_attempts_total", "Attempts to call an upstream.", ["upstream", "outcome"], self.registry
         )
         self._budgets = Counter(
             "upstream_retry_budget_exhausted_total",
@@ -106,18 +107,10 @@ class Metrics:
         )
         for breaker in breakers:
             self._set_breaker_state(breaker, CircuitState.CLOSED.value)
-        self._call_children: dict[tuple[str, str], Histogram] = {}
-        self._attempt_children: dict[tuple[str, str], Counter] = {}
-        # Looking a child up by its labels costs four times what observing it does.
-        self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def observe_request(self, request: FinishedRequest) -> None:
         """Count one request that is over."""
-        key = (request.method, request.route, request.status)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._requests.labels(*key)
-        child.observe(request.duration)
+        self._requests.of(request.method, request.route, request.status).observe(request.duration)
 
     def observe_error(self, report: ErrorReport) -> None:
         """Count one handled error."""
@@ -129,8 +122,8 @@ class Metrics:
         """What to count of the resilience engine."""
         return {
             CallFinished: self._observe_call,
-            CallRejected: lambda event: self._attempt(event.name, "rejected").inc(),
-            AttemptFailed: lambda event: self._attempt(event.name, event.outcome).inc(),
+            CallRejected: lambda event: self._attempts.add(event.name, "rejected"),
+            AttemptFailed: lambda event: self._attempts.add(event.name, event.outcome),
             RetryBudgetExhausted: lambda event: self._budgets.labels(event.name).inc(),
             FallbackUsed: lambda event: self._fallbacks.labels(event.name, event.kind).inc(),
             BreakerChanged: self._observe_breaker,
@@ -141,19 +134,9 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _observe_call(self, event: CallFinished) -> None:
-        key = (event.name, event.outcome)
-        child = self._call_children.get(key)
-        if child is None:
-            child = self._call_children[key] = self._calls.labels(*key)
-        child.observe(event.duration)
+        self._calls.of(event.name, event.outcome).observe(event.duration)
         if event.outcome == SUCCESS:
-            self._attempt(event.name, SUCCESS).inc()
-
-    def _attempt(self, name: str, outcome: str) -> Counter:
-        child = self._attempt_children.get((name, outcome))
-        if child is None:
-            child = self._attempt_children[name, outcome] = self._attempts.labels(name, outcome)
-        return child
+            self._attempts.add(event.name, SUCCESS)
 
     def _observe_breaker(self, event: BreakerChanged) -> None:
         self._breaker_transitions.labels(event.name, event.new).inc()
