@@ -156,6 +156,31 @@ async def test_throttling_of_the_inventory_reaches_the_client(
     assert error["context"]["sku"] == "NEVER-SEEN"
 
 
+@pytest.mark.parametrize("status", [400, 401, 302])
+async def test_an_old_answer_does_not_hide_a_bug(
+    shop: httpx.AsyncClient, inventory: UnreliableUpstream, status: int
+) -> None:
+    assert (await shop.get("/v1/availability/A-1")).status_code == 200
+    inventory.fail(Fault(FaultKind.STATUS, status=status))
+    response = await shop.get("/v1/availability/A-1")
+    assert (response.status_code, read_error(response).code) == (500, "isolated_failure")
+
+
+async def test_a_short_deadline_still_lets_the_old_answer_stand_in(
+    tmp_path: Path, inventory: UnreliableUpstream
+) -> None:
+    """The deadline of the request is a failure of the inventory too: it is counted, and opens the circuit."""
+    app = make_app(tmp_path, INVENTORY_BASE_URL=inventory.url, REQUEST_DEADLINE_SECONDS="0.5")
+    with serving(app) as url:
+        async with connect(url) as client:
+            assert (await client.get("/v1/availability/A-1")).status_code == 200
+            inventory.fail(Fault(FaultKind.HANG))
+            old = await client.get("/v1/availability/A-1")
+            assert (old.status_code, old.json()["degraded"]) == (200, True)
+            report = (await client.get("/health")).json()
+            assert report["circuit_breakers"]["inventory"]["failure_count"] == 1
+
+
 async def test_availability_survives_the_inventory(tmp_path: Path, inventory: UnreliableUpstream) -> None:
     """The whole story: a good answer, a failure that a retry mends, the circuit opening, the old answer, recovery."""
     app = make_app(tmp_path, INVENTORY_BASE_URL=inventory.url, UPSTREAM_INVENTORY_RECOVERY_TIMEOUT="0.2")

@@ -91,7 +91,8 @@ OWN_RULES: Mapping[type[BaseException], Rule] = {
     hierarchy.CircuitBreakerOpenError: REFUSED,
     hierarchy.FallbackError: EXHAUSTED,
     hierarchy.FallbackChainExhaustedError: EXHAUSTED,
-    hierarchy.IsolatedError: Classification(ErrorCategory.INTERNAL, ErrorSeverity.HIGH),
+    # What was isolated is nobody's expectation: no older answer may hide it.
+    hierarchy.IsolatedError: BUG,
     # The interpreter's own. In asyncio a timeout is the builtin TimeoutError.
     TimeoutError: TIMEOUT,
     ConnectionError: NETWORK,

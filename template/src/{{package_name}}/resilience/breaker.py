@@ -9,7 +9,7 @@ the state changed belongs to a state that is gone, and is dropped. Cancellation 
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import Enum
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -197,13 +197,15 @@ class CircuitBreaker:
         Raises:
             CircuitBreakerOpenError: it must not begin.
         """
+        epoch = self._storage.epoch  # Before the state: if another thread changes it now, the outcome is dropped.
         if self._storage.current is CircuitState.CLOSED:
-            return self._storage.epoch
-        with self._lock:
+            return epoch
+        with self._changing():
             if self._storage.current is CircuitState.OPEN:
                 if refusal := self.refuse():
                     raise refusal
-                self._change(self._machine.half_open)
+                self._machine.half_open()
+                self._probing = False
             if self._storage.current is CircuitState.HALF_OPEN:
                 if self._probing:
                     raise CircuitBreakerOpenError(self.name, retry_after=1.0)
@@ -221,19 +223,18 @@ class CircuitBreaker:
                 return
             if not storage.counter:
                 return
-        with self._lock:
+        with self._changing():
             if epoch == storage.epoch:
                 self._probing = False
-                self._change(lambda: self._machine.call(_succeed))
+                self._machine.call(_succeed)
 
     def failed(self, epoch: int, error: Exception) -> None:
         """The call admitted in `epoch` has raised `error`."""
-        with self._lock:
-            if epoch != self._storage.epoch:
-                return
-            self._probing = False
-            if self._is_failure(error):
-                self._change(self._report_failure)
+        with self._changing():
+            if epoch == self._storage.epoch:
+                self._probing = False
+                if self._is_failure(error):
+                    self._report_failure()
 
     def abandoned(self, epoch: int) -> None:
         """The call admitted in `epoch` was cancelled."""
@@ -243,17 +244,20 @@ class CircuitBreaker:
 
     def open(self) -> None:
         """Open the circuit now, for an incident or a test."""
-        with self._lock:
-            self._change(self._machine.open)
+        with self._changing():
+            self._machine.open()
 
     def close(self) -> None:
         """Close the circuit now."""
-        with self._lock:
-            self._change(self._machine.close)
+        with self._changing():
+            self._machine.close()
 
     def _report_failure(self) -> None:
-        with suppress(_ReportedFailure):
+        try:
             self._machine.call(_fail)
+        except _ReportedFailure as report:
+            # It holds on to the error that is being handled, and that one to its frames.
+            report.__context__ = report.__traceback__ = None
         if self._window is None or self._storage.current is not CircuitState.CLOSED:
             return
         self._window.add(failed=True)
@@ -261,12 +265,20 @@ class CircuitBreaker:
         if total >= self._minimum_calls and failures >= (self._failure_ratio or 1.0) * total:
             self._machine.open()
 
-    def _change(self, step: Callable[[], object]) -> None:
-        old, epoch = self._storage.current, self._storage.epoch
-        step()
-        if self._storage.epoch == epoch:
-            return
-        self._probing = False
-        if self._window is not None and self._storage.current is CircuitState.CLOSED:
-            self._window.clear()
-        self._events(BreakerChanged(self.name, old.value, self._storage.current.value, self.failure_count))
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock while the state may change, and tell of the change after it is complete and the lock is free."""
+        change = None
+        with self._lock:
+            old, epoch = self._storage.current, self._storage.epoch
+            yield
+            new = self._storage.current
+            if self._storage.epoch != epoch:
+                if new is not CircuitState.HALF_OPEN:
+                    self._probing = False
+                if self._window is not None and new is CircuitState.CLOSED:
+                    self._window.clear()
+                if new is not old:
+                    change = BreakerChanged(self.name, old.value, new.value, self.failure_count)
+        if change is not None:
+            self._events(change)

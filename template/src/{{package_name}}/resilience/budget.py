@@ -41,7 +41,7 @@ class RetryBudget:
 
     def spend(self) -> bool:
         """Whether there may be a retry now; if so, it is paid."""
-        if self._earned >= 1:
+        if self._earned > 1 - 1e-9:  # Tenths do not add up to one exactly.
             self._earned -= 1
             return True
         now = self._clock()

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from ..errors.classification import ErrorClassifier
+from ..errors.classification import ErrorCategory, ErrorClassifier
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
 from .events import Event, FallbackUsed
 
@@ -66,21 +66,24 @@ class StaleIfError:
         try:
             value = await function()
         except Exception as error:
+            classified = self._classifier.classify(error)
+            if classified.category is ErrorCategory.NOT_FOUND:
+                self._kept.pop(key, None)  # It is gone, so what it was is no answer any more.
             kept: Answer[T] | None = self._find(key)
-            if kept is None or not self._may_stand_in(error):
+            if kept is None or self._selector.select_strategy(classified) is RecoveryStrategy.ESCALATE:
                 raise
             self._events(FallbackUsed(self._name, "stale", error))
             return kept
-        self._keep(key, value)
+        if self._max_age:
+            self._keep(key, value)
         return Answer(value)
 
-    def _may_stand_in(self, error: Exception) -> bool:
-        return self._selector.select_strategy(self._classifier.classify(error)) is not RecoveryStrategy.ESCALATE
-
     def _find(self, key: str) -> Answer[T] | None:
-        since, value = self._kept.get(key, (0.0, None))
+        if key not in self._kept:
+            return None
+        since, value = self._kept[key]
         age = self._clock() - since
-        if key not in self._kept or age > self._max_age:
+        if age > self._max_age:
             return None
         return Answer(value, age)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from tenacity import retry_if_exception
 
 from ..errors.classification import ErrorCategory, ErrorClassifier
+from ..errors.hierarchy import OperationTimeoutError
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
 from .breaker import CircuitBreaker
 from .budget import RetryBudget
@@ -71,6 +72,7 @@ class Pipeline:
             when=policy.when or retry_if_exception(self._is_passing),
             budget=self.budget,
             retry_after=retry_after,
+            refused=lambda: self.breaker is not None and self.breaker.refuse() is not None,
             events=events,
             sleep=sleep,
             clock=clock,
@@ -109,6 +111,9 @@ class Pipeline:
                         self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
                         return result
                     outcome = Outcome(result)
+                    if not self._retrier.wants(outcome.state()):
+                        self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
+                        return result
                 statistics = Statistics()
                 result = await self._go_on(outcome, function, deadline, statistics)
         except BaseException as error:
@@ -127,9 +132,12 @@ class Pipeline:
 
     async def _attempt(self, function: Callable[[], Awaitable[T]], deadline: float, number: int) -> T:
         breaker = self.breaker
+        remaining = deadline - self._clock()
+        if remaining <= 0:  # Not the upstream's failure: it was not even asked.
+            raise OperationTimeoutError(self.name, self.total_timeout)
         epoch = 0 if breaker is None else breaker.admit()
         try:
-            with time_limit(self.name, min(self._attempt_timeout, deadline - self._clock())):
+            with time_limit(self.name, min(self._attempt_timeout, remaining)):
                 result = await function()
         except Exception as error:
             if breaker is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from tenacity import retry_base, stop_after_attempt, stop_never, wait_random_exponential
+from tenacity.asyncio.retry import async_retry_base
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
@@ -104,6 +105,8 @@ class Policy:
             yield "retry_backoff_multiplier must be 1 or more"
         if self.failure_ratio is not None and not 0 < self.failure_ratio <= 1:
             yield "failure_ratio must be above 0 and at most 1"
+        if isinstance(self.when, async_retry_base):
+            yield "when must be a condition of tenacity that is not async"
         if None not in (self.attempt_timeout, self.total_timeout) and self.attempt_timeout > self.total_timeout:  # type: ignore[operator]
             yield f"attempt_timeout ({self.attempt_timeout:g} s) must not exceed total_timeout ({self.total_timeout:g} s)"
 

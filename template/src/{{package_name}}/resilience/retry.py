@@ -19,6 +19,9 @@ from .events import Event, RetryBudgetExhausted, RetryScheduled
 
 T = TypeVar("T")
 
+LEAST_TIME = 0.01
+"""Seconds an attempt needs to have a chance."""
+
 NEVER = (CircuitBreakerOpenError, OverloadedError)
 """Refusals of our own: trying again defeats their purpose. Cancellation is no Exception and is never retried either."""
 
@@ -39,6 +42,7 @@ class Retrier:
         stop, wait, when: tenacity's own objects, in any combination.
         budget: what retries are paid from.
         retry_after: reads from an exception how many seconds the other side asks us to wait.
+        refused: whether another attempt would not even be made; then there is nothing to wait for.
         events: learns of each retry.
         sleep: waits for some seconds.
         clock: seconds that never jump.
@@ -53,6 +57,7 @@ class Retrier:
         when: retry_base,
         budget: RetryBudget,
         retry_after: Callable[[BaseException], float | None],
+        refused: Callable[[], bool] = lambda: False,
         events: Callable[[Event], None],
         sleep: Callable[[float], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
@@ -61,6 +66,7 @@ class Retrier:
         self._stop = stop
         self._when = when
         self._budget = budget
+        self._refused = refused
         self._events = events
         self._clock = clock
         self._base = AsyncRetrying(sleep=sleep, wait=_AtLeastRetryAfter(wait, retry_after), reraise=True)
@@ -97,7 +103,7 @@ class Retrier:
 
         def stop(state: RetryCallState) -> bool:
             # In this order: a retry that cannot happen must not be paid.
-            if self._stop(state) or self._clock() + state.upcoming_sleep >= deadline:
+            if self._stop(state) or self._clock() + state.upcoming_sleep + LEAST_TIME >= deadline or self._refused():
                 return True
             if self._budget.spend():
                 return False

@@ -11,14 +11,13 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from ..errors.classification import ErrorClassifier
-from ..errors.hierarchy import ServiceUnavailableError
 from ..observability.context import request_id
 from ..resilience.events import Event
 from ..resilience.fallback import StaleIfError
 from ..resilience.pipeline import Pipeline
 from ..resilience.policy import Policy
 from .declaration import Upstream
-from .errors import retry_after_of, upstream_errors
+from .errors import UnusableAnswerError, retry_after_of, upstream_errors
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -139,7 +138,7 @@ class UpstreamConnection:
             try:
                 return model.model_validate_json(content)
             except ValidationError as error:
-                raise ServiceUnavailableError(self.name, reason="unexpected answer") from error
+                raise UnusableAnswerError("unexpected answer") from error
 
         with upstream_errors(self.name, self.pipeline.total_timeout):
             return await self.pipeline.call(attempt, idempotent=idempotent)
@@ -150,7 +149,7 @@ class UpstreamConnection:
         async for chunk in response.aiter_bytes(CHUNK_BYTES):
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
-                raise ServiceUnavailableError(self.name, reason="answer too large")
+                raise UnusableAnswerError("answer too large")
         return bytes(content)
 
 

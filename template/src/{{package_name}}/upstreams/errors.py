@@ -26,6 +26,18 @@ LONGEST_RETRY_AFTER = 60.0
 """Seconds; an upstream that asks for more gets this much."""
 
 
+BROKEN = Classification(ErrorCategory.NETWORK, ErrorSeverity.HIGH)
+"""It answers, but not what we agreed on; asking again brings the same."""
+
+
+class UnusableAnswerError(Exception):
+    """An answer of another shape than agreed, or too large; `reason` tells which."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 @contextmanager
 def upstream_errors(name: str, total_timeout: float) -> Iterator[None]:
     """Raise our own exception for each failure of the upstream `name` inside.
@@ -49,7 +61,9 @@ def upstream_errors(name: str, total_timeout: float) -> Iterator[None]:
         if status < 500 and status not in THROTTLING:
             raise
         raise ServiceUnavailableError(name, retry_after=retry_after(error.response), status=status) from error
-    except (httpx.TransportError, httpx.DecodingError) as error:
+    except UnusableAnswerError as error:
+        raise ServiceUnavailableError(name, reason=error.reason) from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, httpx.DecodingError) as error:
         raise ServiceUnavailableError(name) from error
 
 
@@ -66,7 +80,6 @@ def retry_after_of(error: BaseException) -> float | None:
 
 def register_errors(classifier: ErrorClassifier) -> None:
     """Tell the classifier of the exceptions that httpx raises."""
-    broken = Classification(ErrorCategory.NETWORK, ErrorSeverity.HIGH)
     for kind, verdict in {
         httpx.HTTPError: BUG,
         httpx.TimeoutException: TIMEOUT,
@@ -74,8 +87,9 @@ def register_errors(classifier: ErrorClassifier) -> None:
         httpx.NetworkError: NETWORK,
         httpx.RemoteProtocolError: NETWORK,
         httpx.ProxyError: NETWORK,
-        httpx.DecodingError: broken,
-        httpx.TooManyRedirects: broken,
+        httpx.DecodingError: BROKEN,
+        httpx.TooManyRedirects: BROKEN,
+        UnusableAnswerError: BROKEN,
         httpx.InvalidURL: BUG,
         httpx.CookieConflict: BUG,
         httpx.StreamError: BUG,

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import httpx
 from fastapi import Depends, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from ..errors.hierarchy import NotFoundError
 from ..errors.isolation import error_isolation
@@ -31,7 +31,9 @@ INVENTORY = Upstream(
 
 
 class Stock(BaseModel):
-    """What the inventory knows of one product."""
+    """What the inventory knows of one product; frozen, for it is kept and given out again."""
+
+    model_config = ConfigDict(frozen=True)
 
     sku: str
     available: int

@@ -29,6 +29,9 @@ SECURITY_HEADERS = [
 ]
 """What is right for every API. Strict-Transport-Security belongs to whoever ends TLS."""
 
+LONGEST_RESERVE = 0.1
+"""Seconds between the deadline that everything inside knows and the end of the request."""
+
 RequestObserver = Callable[[Exchange], None]
 ErrorAnswer = Callable[[Scope, Exception], Response]
 
@@ -81,7 +84,9 @@ class RequestMiddleware:
         begin = time.perf_counter()
         offered_id, length, chunked = _read_headers(scope)
         name = choose_request_id(offered_id)
-        deadline = Deadline.after(self._deadline_seconds)
+        # A little earlier than our own timer: what waits inside can then say what it waited for, count it and find a
+        # substitute. If both ended at once it would only be cancelled.
+        deadline = Deadline.after(self._deadline_seconds - min(LONGEST_RESERVE, self._deadline_seconds / 10))
         exchange = Exchange(scope, send, name, deadline, [(HEADER, name.encode()), *SECURITY_HEADERS])
         id_token = current_request_id.set(name)
         deadline_token = current_deadline.set(deadline)
