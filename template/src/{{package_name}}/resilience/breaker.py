@@ -185,9 +185,11 @@ class CircuitBreaker:
         self.succeeded(epoch)
 
     def refuse(self) -> CircuitBreakerOpenError | None:
-        """What to raise while the circuit is open and its time is not over, else None. Changes nothing."""
-        if self._storage.current is not CircuitState.OPEN:
+        """What to raise while the circuit is open, or a trial call is under way; else None. Changes nothing."""
+        if self._storage.current is CircuitState.CLOSED:
             return None
+        if self._storage.current is CircuitState.HALF_OPEN:
+            return CircuitBreakerOpenError(self.name, retry_after=1.0) if self._probing else None
         waiting = self._storage.since + self.recovery_timeout - self._clock()
         return CircuitBreakerOpenError(self.name, retry_after=waiting) if waiting > 0 else None
 
@@ -201,15 +203,11 @@ class CircuitBreaker:
         if self._storage.current is CircuitState.CLOSED:
             return epoch
         with self._changing():
+            if refusal := self.refuse():
+                raise refusal
             if self._storage.current is CircuitState.OPEN:
-                if refusal := self.refuse():
-                    raise refusal
                 self._machine.half_open()
-                self._probing = False
-            if self._storage.current is CircuitState.HALF_OPEN:
-                if self._probing:
-                    raise CircuitBreakerOpenError(self.name, retry_after=1.0)
-                self._probing = True
+            self._probing = self._storage.current is CircuitState.HALF_OPEN
             return self._storage.epoch
 
     def succeeded(self, epoch: int) -> None:
