@@ -107,13 +107,10 @@ class Pipeline:
                     if not idempotent or not self._retrier.wants(outcome.state()):
                         raise
                 else:
-                    if not (self._judges_results and idempotent):
+                    if not (self._judges_results and idempotent and self._retrier.wants(Outcome(result).state())):
                         self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
                         return result
                     outcome = Outcome(result)
-                    if not self._retrier.wants(outcome.state()):
-                        self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
-                        return result
                 statistics = Statistics()
                 result = await self._go_on(outcome, function, deadline, statistics)
         except BaseException as error:
