@@ -33,7 +33,8 @@ async def test_the_access_line_tells_the_template_and_no_query(client: httpx.Asy
 
 async def test_line_breaks_in_a_path_do_not_break_the_line(client: httpx.AsyncClient, logs: LogLines) -> None:
     await client.get('/a%0d%0a%7b"level":"error"%7d%1b[31m')
-    [line] = logs.all()
+    [line] = logs.access()
+    assert logs.all() == [line]
     assert (line["level"], line["route"]) == ("info", "unmatched")
 
 
