@@ -8,8 +8,8 @@ from pathlib import Path
 import copier
 
 from bench.figures import Figure
+from tests.rendering import copy_template
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 21
 
 
@@ -31,10 +31,7 @@ def figures() -> list[Figure]:
 
 
 def _template(folder: Path) -> Path:
-    folder.mkdir()
-    for name in ("copier.yml", "names.jinja"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "template", folder / "template", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    copy_template(folder)
     return folder
 
 

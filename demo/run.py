@@ -17,6 +17,7 @@ import copier
 
 from demo.http import ask
 from demo.steps import STEPS, NotSeenError, Stage
+from tests.rendering import copy_template
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "demo"
@@ -51,10 +52,7 @@ def render(project: Path) -> None:
     source = FOLDER / "template"
     if source.exists():
         shutil.rmtree(source)
-    source.mkdir(parents=True)
-    for name in ("copier.yml", "names.jinja"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "template", source / "template")
+    copy_template(source)
     copier.run_copy(str(source), project, defaults=True, quiet=True)
 
 

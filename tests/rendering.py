@@ -16,7 +16,7 @@ from plumbum import local
 from .answers import Answer, Row
 
 ROOT = Path(__file__).parent.parent
-TEMPLATE = ("copier.yml", "names.jinja", "template")
+TEMPLATE = ("copier.yml", "names.jinja", "licenses", "template")
 
 
 def copy_template(destination: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.environment import PACKAGE
+from tests.subject import PACKAGE
 from tests.support.server import connect
 
 SLOW_SERVICE = """

@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.environment import PACKAGE, destroy_database, make_app
+from tests.subject import PACKAGE
+from tests.support.environment import destroy_database, make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.subject import PACKAGE
 from tests.support.bodies import read_error
-from tests.support.environment import PACKAGE, make_app
+from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from tests.conftest import ORIGIN
+from tests.subject import PACKAGE
 from tests.support.bodies import read_error
-from tests.support.environment import PACKAGE
 from tests.support.logs import LogLines
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.environment import PACKAGE, make_app
+from tests.subject import PACKAGE
+from tests.support.environment import make_app
 from tests.support.failing import SECRET
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving

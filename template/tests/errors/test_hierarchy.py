@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from {{ package_name }}.errors import hierarchy
-from {{ package_name }}.errors.hierarchy import ApplicationError
+from tests.subject import ApplicationError, hierarchy
 
 CLASSES = {
     kind.__name__: kind

@@ -23,29 +23,28 @@ from tenacity import (
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from {{ package_name }}.errors.classification import ErrorClassifier
-from {{ package_name }}.errors.hierarchy import (
-    CircuitBreakerOpenError,
-    NotFoundError,
-    OperationTimeoutError,
-    OverloadedError,
-    RateLimitError,
-    ServiceUnavailableError,
-)
-from {{ package_name }}.resilience.breaker import CircuitState
-from {{ package_name }}.resilience.deadline import Deadline, current_deadline
-from {{ package_name }}.resilience.events import (
+from tests.subject import (
+    DEFAULTS,
     AttemptFailed,
     BreakerChanged,
     CallFinished,
     CallRejected,
+    CircuitBreakerOpenError,
+    CircuitState,
+    Deadline,
+    ErrorClassifier,
     Event,
+    NotFoundError,
+    OperationTimeoutError,
+    OverloadedError,
+    Pipeline,
+    Policy,
+    RateLimitError,
     RetryBudgetExhausted,
     RetryScheduled,
+    ServiceUnavailableError,
+    current_deadline,
 )
-from {{ package_name }}.resilience.pipeline import Pipeline
-from {{ package_name }}.resilience.policy import DEFAULTS, Policy
-
 from tests.support.clock import Clock
 
 POLICY = Policy(

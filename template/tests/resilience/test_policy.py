@@ -7,7 +7,7 @@ from tenacity import RetryCallState, stop_after_attempt, stop_after_delay, wait_
 from tenacity.asyncio import AsyncRetrying
 from tenacity.asyncio import retry_if_result as retry_if_result_async
 
-from {{ package_name }}.resilience.policy import DEFAULTS, Policy
+from tests.subject import DEFAULTS, Policy
 
 
 @pytest.mark.parametrize(

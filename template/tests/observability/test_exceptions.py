@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-from {{ package_name }}.errors.hierarchy import ServiceUnavailableError
-from {{ package_name }}.observability.exceptions import MOST_FRAMES, describe_exception
-
+from tests.subject import MOST_FRAMES, ServiceUnavailableError, describe_exception
 from tests.support.failing import SECRET
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from {{ package_name }} import settings_report
-from {{ package_name }}.resilience.policy import Policy
-from {{ package_name }}.settings import (
+from tests.subject import (
+    PACKAGE,
     ErrorHandlingSettings,
+    Policy,
     Settings,
     SettingsError,
+    Upstream,
     load_settings,
+    settings_report,
 )
-from {{ package_name }}.upstreams.declaration import Upstream
-
 from tests.support.environment import environment
 
 LEDGER = Upstream("ledger", "http://ledger", Policy(total_timeout=2.0, failure_ratio=0.5))
@@ -169,7 +169,7 @@ def test_the_report_tells_the_origin_and_masks_secrets(tmp_path: Path) -> None:
 
 
 def test_a_wrong_environment_stops_the_start_with_a_sentence() -> None:
-    command = [sys.executable, "-m", "{{ package_name }}"]
+    command = [sys.executable, "-m", PACKAGE]
     with environment(PORT="canary"):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 78

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from {{ package_name }}.upstreams.declaration import Upstream
-from {{ package_name }}.upstreams.registry import UPSTREAMS
+from tests.subject import UPSTREAMS, Upstream
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,7 @@ import time
 
 import pytest
 
-from {{ package_name }}.observability.redaction import (
-    LONGEST_TEXT,
-    redact,
-    redact_random,
-)
+from tests.subject import LONGEST_TEXT, redact, redact_random
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from {{ package_name }}.errors.enrichment import error_context
-from {{ package_name }}.errors.hierarchy import IsolatedError, NotFoundError
-from {{ package_name }}.errors.isolation import error_isolation
+from tests.subject import IsolatedError, NotFoundError, error_context, error_isolation
 
 
 def test_our_errors_are_enriched_and_others_untouched() -> None:

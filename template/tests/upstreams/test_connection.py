@@ -9,16 +9,18 @@ import pytest
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from {{ package_name }}.errors.hierarchy import (
+from tests.subject import (
+    LONGEST_RETRY_AFTER,
+    MAX_ANSWER_BYTES,
+    Deadline,
     OperationTimeoutError,
     OverloadedError,
     ServiceUnavailableError,
+    UpstreamConnection,
+    current_deadline,
+    request_id,
+    upstream_errors,
 )
-from {{ package_name }}.observability.context import request_id
-from {{ package_name }}.resilience.deadline import Deadline, current_deadline
-from {{ package_name }}.upstreams.connection import MAX_ANSWER_BYTES, UpstreamConnection
-from {{ package_name }}.upstreams.errors import LONGEST_RETRY_AFTER, upstream_errors
-
 from tests.support.server import serving
 from tests.support.upstreams import POLICY, connect_to
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream

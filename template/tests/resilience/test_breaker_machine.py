@@ -4,9 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from {{ package_name }}.errors.hierarchy import CircuitBreakerOpenError
-from {{ package_name }}.resilience.breaker import CircuitBreaker, CircuitState
-
+from tests.subject import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from tests.support.clock import Clock
 
 FAILURES, SUCCESSES, RECOVERY = 3, 2, 30.0

@@ -5,7 +5,7 @@ import json
 import time
 from typing import Any, Self
 
-from {{ package_name }}.observability.logs import configure_logging
+from tests.subject import configure_logging
 
 
 class LogLines(io.StringIO):

@@ -12,12 +12,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
-from {{ package_name }}.app import create_app
-from {{ package_name }}.db.base import Base
-from {{ package_name }}.db.engine import create_engine
-from {{ package_name }}.db.session import Session
-from {{ package_name }}.errors.hierarchy import ConflictError
-
+from tests.subject import Base, ConflictError, Session, create_app, create_engine
 from tests.support.bodies import read_error
 from tests.support.environment import destroy_database, make_settings
 from tests.support.logs import LogLines

@@ -2,19 +2,21 @@
 
 import pytest
 
-from {{ package_name }}.errors.classification import ErrorClassifier
-from {{ package_name }}.errors.hierarchy import (
+from tests.subject import (
+    Answer,
     ApplicationError,
     CircuitBreakerOpenError,
+    ErrorClassifier,
+    Event,
+    Events,
+    FallbackUsed,
     IsolatedError,
     NotFoundError,
     OperationTimeoutError,
     OverloadedError,
     ServiceUnavailableError,
+    StaleIfError,
 )
-from {{ package_name }}.resilience.events import Event, Events, FallbackUsed
-from {{ package_name }}.resilience.fallback import Answer, StaleIfError
-
 from tests.support.clock import Clock
 
 

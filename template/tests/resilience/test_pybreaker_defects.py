@@ -15,10 +15,7 @@ from typing import Any
 import pybreaker
 import pytest
 
-from {{ package_name }}.errors.hierarchy import CircuitBreakerOpenError
-from {{ package_name }}.resilience.breaker import CircuitBreaker
-from {{ package_name }}.resilience.events import BreakerChanged, Event, Events
-
+from tests.subject import BreakerChanged, CircuitBreaker, CircuitBreakerOpenError, Event, Events
 from tests.support.clock import Clock
 
 REFUSED = (CircuitBreakerOpenError, pybreaker.CircuitBreakerError)

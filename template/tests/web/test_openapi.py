@@ -6,9 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from {{ package_name }}.app import create_app
-from {{ package_name }}.web.error_body import MEDIA_TYPE, ErrorResponse
-
+from tests.subject import MEDIA_TYPE, ErrorResponse, create_app
 from tests.support import failing
 from tests.support.environment import make_settings
 

@@ -8,20 +8,21 @@ import pytest
 from pydantic import BaseModel
 from tenacity import wait_fixed
 
-from {{ package_name }}.errors.hierarchy import (
+from tests.subject import (
+    LOGGED,
     ApplicationError,
+    CallFinished,
     CircuitBreakerOpenError,
+    Event,
+    Events,
+    Health,
+    Lifecycle,
     OperationTimeoutError,
     OverloadedError,
+    Policy,
     ServiceUnavailableError,
+    request_id,
 )
-from {{ package_name }}.health.lifecycle import Lifecycle
-from {{ package_name }}.health.routes import Health
-from {{ package_name }}.observability.context import request_id
-from {{ package_name }}.observability.resilience_log import LOGGED
-from {{ package_name }}.resilience.events import CallFinished, Event, Events
-from {{ package_name }}.resilience.policy import Policy
-
 from tests.support.logs import LogLines
 from tests.support.upstreams import POLICY, connect_to
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream

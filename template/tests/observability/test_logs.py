@@ -6,10 +6,7 @@ import logging
 import subprocess
 import sys
 
-from {{ package_name }}.observability.context import request_id
-from {{ package_name }}.observability.exceptions import ReportedError
-from {{ package_name }}.observability.logs import get_logger
-
+from tests.subject import PACKAGE, ReportedError, get_logger, request_id
 from tests.support.failing import SECRET
 from tests.support.logs import LogLines
 
@@ -52,7 +49,7 @@ def test_chatty_libraries_are_quiet(logs: LogLines) -> None:
 
 def test_readable_lines_for_development() -> None:
     script = (
-        "from {{ package_name }}.observability.logs import configure_logging, get_logger\n"
+        f"from {PACKAGE}.observability.logs import configure_logging, get_logger\n"
         "configure_logging(readable=True)\n"
         "get_logger('shop').warning('low stock', sku='A-1')\n"
         "try:\n"

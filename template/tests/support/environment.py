@@ -6,12 +6,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from {{ package_name }} import settings
-from {{ package_name }}.app import create_app
-from {{ package_name }}.upstreams.registry import UPSTREAMS
-from {{ package_name }}.web.application import Application
-
-PACKAGE = "{{ package_name }}"
+from tests.subject import UPSTREAMS, Application, create_app, settings
 
 
 @contextmanager

@@ -2,11 +2,7 @@
 
 import pytest
 
-from {{ package_name }}.errors.hierarchy import OverloadedError
-from {{ package_name }}.resilience.budget import BURST, RetryBudget
-from {{ package_name }}.resilience.bulkhead import Bulkhead
-from {{ package_name }}.resilience.window import OutcomeWindow
-
+from tests.subject import BURST, Bulkhead, OutcomeWindow, OverloadedError, RetryBudget
 from tests.support.clock import Clock
 
 

@@ -2,11 +2,7 @@
 
 from collections.abc import Callable
 
-from {{ package_name }}.errors.classification import ErrorClassifier
-from {{ package_name }}.resilience.events import Event, Events
-from {{ package_name }}.resilience.policy import DEFAULTS, Policy
-from {{ package_name }}.upstreams.connection import UpstreamConnection
-from {{ package_name }}.upstreams.errors import register_errors
+from tests.subject import DEFAULTS, ErrorClassifier, Event, Events, Policy, UpstreamConnection, register_errors
 
 POLICY = Policy(
     total_timeout=0.8,

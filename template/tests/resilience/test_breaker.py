@@ -6,13 +6,15 @@ from contextlib import suppress
 
 import pytest
 
-from {{ package_name }}.errors.hierarchy import (
+from tests.subject import (
+    BreakerChanged,
+    CircuitBreaker,
     CircuitBreakerOpenError,
+    CircuitState,
+    Event,
+    Events,
     ServiceUnavailableError,
 )
-from {{ package_name }}.resilience.breaker import CircuitBreaker, CircuitState
-from {{ package_name }}.resilience.events import BreakerChanged, Event, Events
-
 from tests.support.clock import Clock
 
 

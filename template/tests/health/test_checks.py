@@ -2,7 +2,7 @@
 
 import asyncio
 
-from {{ package_name }}.health.checks import Check
+from tests.subject import Check
 
 
 class Dependency:

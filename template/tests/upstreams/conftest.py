@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from {{ package_name }}.upstreams.connection import UpstreamConnection
-
+from tests.subject import UpstreamConnection
 from tests.support.upstreams import POLICY, connect_to
 from tools.unreliable_upstream import UnreliableUpstream
 

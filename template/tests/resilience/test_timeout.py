@@ -5,9 +5,7 @@ import time
 
 import pytest
 
-from {{ package_name }}.errors.hierarchy import OperationTimeoutError
-from {{ package_name }}.resilience.deadline import Deadline, current_deadline
-from {{ package_name }}.resilience.timeout import time_limit, timeout, with_timeout
+from tests.subject import Deadline, OperationTimeoutError, current_deadline, time_limit, timeout, with_timeout
 
 
 async def test_a_block_in_time() -> None:

@@ -12,17 +12,18 @@ import sqlalchemy.exc
 import sqlalchemy.orm.exc
 import starlette.exceptions
 
-from {{ package_name }}.db import errors as database
-from {{ package_name }}.errors import hierarchy
-from {{ package_name }}.errors.classification import (
+from tests.subject import (
     Classification,
     ErrorCategory,
     ErrorClassifier,
     ErrorSeverity,
+    RecoverySelector,
+    RecoveryStrategy,
+    database,
+    handlers,
+    hierarchy,
+    upstreams,
 )
-from {{ package_name }}.errors.recovery import RecoverySelector, RecoveryStrategy
-from {{ package_name }}.upstreams import errors as upstreams
-from {{ package_name }}.web import handlers
 
 
 @pytest.fixture
