@@ -97,7 +97,7 @@ def _ours(package: str) -> tuple[Subject, Subject]:
 
     closed, opened = pipeline(), pipeline()
     opened.breaker.open()
-    stale = module("resilience.fallback").StaleIfError("inventory", 300.0, classifier=classifier, events=events)
+    stale = module("resilience.stale").StaleIfError("inventory", 300.0, classifier=classifier, events=events)
     return (
         lambda: stale.call("A-1", lambda: closed.call(_nothing, idempotent=True)),
         lambda: opened.call(_nothing, idempotent=True),

@@ -2,7 +2,7 @@
 
     TotalTimeout(Bulkhead(Retry[budget](CircuitBreaker(AttemptTimeout(call)))))
 
-and `Fallback(…)` around it where a caller has a substitute (fallback.py). The attempt timeout is inside the breaker, for
+and `Fallback(…)` around it where a caller has a substitute (stale.py). The attempt timeout is inside the breaker, for
 a call that hangs is a failure. The breaker is inside the retry, which therefore ends as soon as the circuit opens. The
 total timeout needs no timer of its own: an attempt gets what is left of it, and a wait that would outlast it is not begun.
 """

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from ..errors.classification import ErrorClassifier
 from ..observability.context import request_id
 from ..resilience.events import Event
-from ..resilience.fallback import StaleIfError
 from ..resilience.pipeline import Pipeline
 from ..resilience.policy import Policy
+from ..resilience.stale import StaleIfError
 from .declaration import Upstream
 from .errors import UnusableAnswerError, retry_after_of, upstream_errors
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors.hierarchy import NotFoundError
 from ..errors.isolation import error_isolation
-from ..resilience.fallback import Answer
 from ..resilience.policy import Policy
+from ..resilience.stale import Answer
 from .connection import UpstreamConnection
 from .declaration import Upstream
 

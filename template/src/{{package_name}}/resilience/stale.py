@@ -1,7 +1,7 @@
-"""Give a substitute where an answer cannot be had.
+"""Give the last good answer where a new one cannot be had.
 
-Only for failures that a substitute can stand in for: a bug, a wrong request or a thing that does not exist is not made
-better by an older answer, and would never be found. Each substitute is counted and marked.
+Only for failures that it can stand in for: a bug, a wrong request or a thing that does not exist is not made better by
+an older answer, and would never be found. Each use is counted and marked.
 """
 
 import time
