@@ -5,6 +5,7 @@ nothing. Rounds alternate between all subjects, so that whatever else the machin
 """
 
 import asyncio
+import functools
 import importlib
 import random
 import shutil
@@ -86,7 +87,7 @@ def _ours(package: str) -> tuple[Subject, Subject]:
         return importlib.import_module(f"{package}.{name}")
 
     classifier = module("errors.classification").ErrorClassifier()
-    metrics = module("observability.metrics").Metrics("copier", breakers=["inventory"], active_requests=lambda: 0)
+    metrics = module("observability.metrics").Metrics("copier", active_requests=lambda: 0)
     events = module("resilience.events").Events(module("observability.resilience_log").LOGGED, metrics.resilience())
     module("observability.logs").configure_logging("CRITICAL")
     general = module("resilience.policy").Policy(max_retries=3, retry_backoff_multiplier=2.0)
@@ -100,7 +101,7 @@ def _ours(package: str) -> tuple[Subject, Subject]:
     stale = module("resilience.stale").StaleIfError("inventory", 300.0, classifier=classifier, events=events)
     return (
         lambda: stale.call("A-1", lambda: closed.call(_nothing, idempotent=True)),
-        lambda: opened.call(_nothing, idempotent=True),
+        functools.partial(opened.call, _nothing, idempotent=True),
     )
 
 

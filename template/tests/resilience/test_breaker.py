@@ -1,7 +1,9 @@
 """The circuit breaker, state by state. What plain pybreaker gets wrong is in test_pybreaker_defects.py."""
 
 import asyncio
+import functools
 import gc
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -14,6 +16,7 @@ from tests.subject import (
     Event,
     Events,
     ServiceUnavailableError,
+    Verdict,
 )
 from tests.support.clock import Clock
 
@@ -73,7 +76,7 @@ async def test_trial_calls_close_it(breaker: CircuitBreaker, clock: Clock, seen:
     assert breaker.state is CircuitState.HALF_OPEN
     await breaker.call(good)
     assert (breaker.state, breaker.failure_count) == (CircuitState.CLOSED, 0)
-    assert seen == [
+    assert seen[1:] == [
         BreakerChanged("stock", "closed", "open", 3),
         BreakerChanged("stock", "open", "half_open", 3),
         BreakerChanged("stock", "half_open", "closed", 0),
@@ -144,7 +147,7 @@ async def test_what_is_no_failure_counts_neither_way(clock: Clock) -> None:
         "stock",
         failure_threshold=2,
         success_threshold=1,
-        is_failure=lambda error: not isinstance(error, KeyError),
+        judge=lambda error: Verdict.NEITHER if isinstance(error, KeyError) else Verdict.FAILURE,
         clock=clock,
     )
 
@@ -160,6 +163,30 @@ async def test_what_is_no_failure_counts_neither_way(clock: Clock) -> None:
     with pytest.raises(KeyError):
         await breaker.call(missing)
     assert breaker.state is CircuitState.HALF_OPEN
+    assert await breaker.call(good) == "good"
+
+
+async def test_an_exception_can_show_the_service_well(clock: Clock) -> None:
+    breaker = CircuitBreaker(
+        "stock", failure_threshold=2, success_threshold=2, judge=lambda error: Verdict.SUCCESS, clock=clock
+    )
+    breaker.open()
+    clock.pass_(60)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailableError):
+            await breaker.call(bad)
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_a_judge_that_fails_does_not_block_the_next_trial(clock: Clock) -> None:
+    def judge(error: Exception) -> Verdict:
+        raise RuntimeError("no verdict")
+
+    breaker = CircuitBreaker("stock", judge=judge, clock=clock)
+    breaker.open()
+    clock.pass_(60)
+    with pytest.raises(RuntimeError, match="no verdict"):
+        await breaker.call(bad)
     assert await breaker.call(good) == "good"
 
 
@@ -214,6 +241,7 @@ async def test_a_share_of_failures_opens_it_from_enough_calls_on(clock: Clock) -
     await fail(breaker)
     assert (breaker.state, breaker.failure_count) == (CircuitState.OPEN, 6)
     clock.pass_(60)
+    assert breaker.failure_count == 6
     await breaker.call(good)
     await breaker.call(good)
     assert (breaker.state, breaker.failure_count) == (CircuitState.CLOSED, 0)
@@ -237,6 +265,33 @@ async def test_as_decorator_of_both_kinds_of_function(breaker: CircuitBreaker) -
         await add_async(1, two=2)
     breaker.close()
     assert add(1, 2) == 3
+
+
+async def test_as_decorator_of_what_only_behaves_like_a_function(breaker: CircuitBreaker) -> None:
+    class Call:
+        async def __call__(self) -> None:
+            await bad()
+
+    for function in (Call(), functools.partial(bad)):
+        with pytest.raises(ServiceUnavailableError):
+            await breaker(function)()
+    assert breaker.failure_count == 2
+
+
+def test_a_generator_is_no_call(breaker: CircuitBreaker) -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="generator"):
+        breaker(numbers)
+
+
+async def test_refusals_are_counted(breaker: CircuitBreaker) -> None:
+    breaker.open()
+    for _ in range(3):
+        with pytest.raises(CircuitBreakerOpenError):
+            await breaker.call(good)
+    assert breaker.rejections == 3
 
 
 async def test_as_context_manager(breaker: CircuitBreaker) -> None:

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.subject import CircuitBreaker, CircuitBreakerOpenError, CircuitState
+from tests.subject import CircuitBreaker, CircuitBreakerOpenError, CircuitState, Verdict
 from tests.support.clock import Clock
 
 FAILURES, SUCCESSES, RECOVERY = 3, 2, 30.0
@@ -22,7 +22,7 @@ class BreakerMachine(RuleBasedStateMachine):
             failure_threshold=FAILURES,
             recovery_timeout=RECOVERY,
             success_threshold=SUCCESSES,
-            is_failure=lambda error: not isinstance(error, KeyError),
+            judge=lambda error: Verdict.NEITHER if isinstance(error, KeyError) else Verdict.FAILURE,
             clock=self.clock,
         )
         self.under_way: list[tuple[int, int]] = []  # What the breaker gave out, and the model's number of the state.

@@ -1,7 +1,9 @@
 """The pipeline: what is tried again, how often, in which order, and what is told of it."""
 
 import asyncio
+import gc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -28,7 +30,6 @@ from tests.subject import (
     AttemptFailed,
     BreakerChanged,
     CallFinished,
-    CallRejected,
     CircuitBreakerOpenError,
     CircuitState,
     Deadline,
@@ -86,7 +87,7 @@ def seen() -> list[Event]:
 @pytest.fixture
 def make(clock: Clock, seen: list[Event]) -> Callable[..., Pipeline]:
     def make(retry_after: float | None = None, **changes: Any) -> Pipeline:
-        return Pipeline(
+        pipeline = Pipeline(
             "stock",
             Policy(**changes).over(POLICY),
             classifier=ErrorClassifier(),
@@ -95,6 +96,8 @@ def make(clock: Clock, seen: list[Event]) -> Callable[..., Pipeline]:
             clock=clock,
             sleep=clock.sleep,
         )
+        seen.clear()
+        return pipeline
 
     return make
 
@@ -206,7 +209,7 @@ async def test_calls_beside_a_trial_are_refused_and_are_no_calls(make: Make, clo
             await pipeline.call(Calls(), idempotent=True)
     done.set()
     assert await trial
-    assert seen.count(CallRejected("stock")) == 50
+    assert pipeline.breaker.rejections == 50
     assert len([event for event in seen if isinstance(event, CallFinished)]) == 1
 
 
@@ -246,10 +249,10 @@ async def test_a_wait_that_would_outlast_the_total_timeout_is_not_begun(make: Ma
     assert (calls.count, clock.slept) == (3, [1, 1])
 
 
-async def test_the_other_side_may_ask_for_a_longer_wait(make: Make, clock: Clock) -> None:
+async def test_what_the_other_side_asks_for_goes_before_the_wait(make: Make, clock: Clock) -> None:
     await make(retry_after=7.0).call(Calls(down()), idempotent=True)
     await make(retry_after=0.5).call(Calls(down()), idempotent=True)
-    assert clock.slept == [7.0, 1.0]
+    assert clock.slept == [8.0, 1.5]
 
 
 async def test_an_attempt_that_hangs_is_a_failure_and_is_retried(make: Make) -> None:
@@ -284,21 +287,22 @@ async def test_without_any_time_left_the_upstream_is_not_asked_and_not_blamed(ma
 
 async def test_statistics_of_concurrent_calls_do_not_mix(make: Make, seen: list[Event]) -> None:
     pipeline = make(failure_threshold=100)
-    for _ in range(100):
-        pipeline.budget.earn()
+    pipeline.budget.calls += 100
     outcomes = [[down() for _ in range(number % 3)] for number in range(9)]
     await asyncio.gather(*(pipeline.call(Calls(*errors), idempotent=True) for errors in outcomes))
     attempts = sorted(event.attempts for event in seen if isinstance(event, CallFinished))
     assert attempts == [1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
-async def test_results_can_be_retried_too(make: Make) -> None:
+async def test_results_can_be_retried_too(make: Make, seen: list[Event]) -> None:
     pipeline = make(
         when=retry_if_exception_type(ServiceUnavailableError) | retry_if_result(lambda value: value is None)
     )
     calls = Calls(None, down(), None)
     assert await pipeline.call(calls, idempotent=True) == "done"
     assert calls.count == 4
+    outcomes = [event.outcome for event in seen if isinstance(event, AttemptFailed)]
+    assert outcomes == ["bad_result", "service_unavailable", "bad_result"]
     calls = Calls(None, None, None, None, None)
     assert await pipeline.call(calls, idempotent=True) is None
     assert calls.count <= 4
@@ -318,12 +322,51 @@ async def test_results_can_be_retried_too(make: Make) -> None:
 )
 async def test_every_kind_of_stop(make: Make, stop: stop_base, attempts: int) -> None:
     pipeline = make(stop=stop, breaker_enabled=False)
-    for _ in range(100):
-        pipeline.budget.earn()
+    pipeline.budget.calls += 100
     calls = Calls(*(down() for _ in range(9)))
     with pytest.raises(ServiceUnavailableError):
         await pipeline.call(calls, idempotent=True)
     assert calls.count == attempts
+
+
+async def test_a_stop_after_a_delay_counts_from_the_first_attempt(make: Make, clock: Clock) -> None:
+    async def slow() -> None:
+        clock.pass_(4)
+        raise down()
+
+    for stop, attempts in ((stop_after_delay(7), 2), (stop_before_delay(5.5), 2), (stop_before_delay(4.5), 1)):
+        pipeline = make(stop=stop, breaker_enabled=False)
+        begin = clock.now
+        with pytest.raises(ServiceUnavailableError):
+            await pipeline.call(slow, idempotent=True)
+        assert clock.now - begin == attempts * 4 + (attempts - 1) * 1
+
+
+@pytest.mark.parametrize("errors", [1, 2, 9])
+async def test_failures_leave_nothing_for_the_garbage_collector(make: Make, seen: list[Event], errors: int) -> None:
+    class Tracked(ServiceUnavailableError):
+        pass
+
+    left = errors
+
+    async def bad() -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise Tracked("stock")
+
+    pipeline = make(failure_threshold=100)
+    gc.collect()
+    gc.disable()
+    try:
+        for idempotent in (True, False):
+            left = errors
+            with suppress(Tracked):
+                await pipeline.call(bad, idempotent=idempotent)
+            seen.clear()
+        assert not [one for one in gc.get_objects() if isinstance(one, Tracked)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from tenacity import RetryCallState, stop_after_attempt, stop_after_delay, wait_
 from tenacity.asyncio import AsyncRetrying
 from tenacity.asyncio import retry_if_result as retry_if_result_async
 
-from tests.subject import DEFAULTS, Policy
+from tests.subject import DEFAULTS, ErrorClassifier, Events, Pipeline, Policy
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,18 @@ def test_an_inherited_attempt_timeout_is_clamped_and_an_explicit_one_refused() -
     assert Policy(total_timeout=2.0).over(below).attempt_timeout == 2.0
     with pytest.raises(ValueError, match="attempt_timeout"):
         Policy(attempt_timeout=31.0).over(below)
+
+
+def test_a_number_of_failures_replaces_an_inherited_ratio_and_not_a_declared_one() -> None:
+    declared = Policy(failure_ratio=0.5, minimum_calls=10)
+    assert Policy(failure_threshold=2).over(declared).failure_ratio is None
+    assert declared.over(Policy(failure_threshold=5)).failure_ratio == 0.5
+    assert Policy(failure_ratio=0.1).over(Policy(failure_threshold=2)).failure_ratio == 0.1
+
+
+def test_a_pipeline_needs_a_complete_policy() -> None:
+    with pytest.raises(ValueError, match="total_timeout"):
+        Pipeline("stock", DEFAULTS, classifier=ErrorClassifier(), events=Events())
 
 
 def _attempts_until(policy: Policy) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import pybreaker
 import pytest
 
-from tests.subject import BreakerChanged, CircuitBreaker, CircuitBreakerOpenError, Event, Events
+from tests.subject import BreakerChanged, CircuitBreaker, CircuitBreakerOpenError, Event, Events, Verdict
 from tests.support.clock import Clock
 
 REFUSED = (CircuitBreakerOpenError, pybreaker.CircuitBreakerError)
@@ -52,7 +52,7 @@ class Ours(Subject):
             failure_threshold=3,
             recovery_timeout=30,
             success_threshold=1,
-            is_failure=lambda error: not isinstance(error, ignored),
+            judge=lambda error: Verdict.NEITHER if isinstance(error, ignored) else Verdict.FAILURE,
             events=Events({BreakerChanged: self._tell}),
             clock=self.clock,
         )

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -19,6 +21,7 @@ from tests.subject import (
     UpstreamConnection,
     current_deadline,
     request_id,
+    retry_after,
     upstream_errors,
 )
 from tests.support.server import serving
@@ -36,6 +39,38 @@ async def test_a_good_answer_and_the_request_id(upstream: UnreliableUpstream, co
     assert await connection.get("/stock/A-1", Stock) == Stock(sku="A-1", available=42)
     request_id.reset(token)
     assert upstream.requests[0].headers["x-request-id"] == "r-1"
+
+
+async def test_the_upstream_learns_how_long_we_wait(
+    upstream: UnreliableUpstream, connection: UpstreamConnection
+) -> None:
+    await connection.get("/stock/A-1", Stock)
+    token = current_deadline.set(Deadline.after(0.3))
+    await connection.get("/stock/A-1", Stock)
+    current_deadline.reset(token)
+    whole, shorter = (int(request.headers["x-request-timeout-ms"]) for request in upstream.requests)
+    assert whole == 400
+    assert 0 < shorter <= 300
+
+
+@pytest.mark.parametrize("path", ["stock/A-1", "//evil.example/stock", "http://evil.example/", "/stock/../admin", "/."])
+async def test_a_path_that_leads_elsewhere_is_refused(
+    upstream: UnreliableUpstream, connection: UpstreamConnection, path: str
+) -> None:
+    with pytest.raises(ValueError, match="path"):
+        await connection.get(path, Stock)
+    assert upstream.request_count == 0
+
+
+def test_a_time_to_come_back_may_be_a_date() -> None:
+    def asked(value: str) -> float | None:
+        return retry_after(httpx.Response(503, headers={b"Retry-After": value.encode()}))
+
+    soon = datetime.now(UTC) + timedelta(seconds=20)
+    assert asked(format_datetime(soon, usegmt=True)) == pytest.approx(20, abs=3)
+    assert asked("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert asked("Sat, 01 Jan 2900 00:00:00 GMT") == LONGEST_RETRY_AFTER
+    assert [asked(value) for value in ("soon", "-1", "1.5", "Wed, 21 Oct 2015 07:28:00 -0000", "²")] == [None] * 5
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Against a real upstream: how often it is really called, how long that takes at the most, and what is told of it."""
 
-import asyncio
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -13,6 +13,7 @@ from tests.subject import (
     ApplicationError,
     CallFinished,
     CircuitBreakerOpenError,
+    CircuitState,
     Event,
     Events,
     Health,
@@ -23,11 +24,14 @@ from tests.subject import (
     ServiceUnavailableError,
     request_id,
 )
+from tests.support.clock import Clock
 from tests.support.logs import LogLines
 from tests.support.upstreams import POLICY, connect_to
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
 
-TRIES = Policy(total_timeout=1.0, attempt_timeout=0.2, max_retries=2, wait=wait_fixed(0.01)).over(POLICY)
+TRIES = Policy(total_timeout=2.0, attempt_timeout=0.3, max_retries=2, wait=wait_fixed(0.01)).over(POLICY)
+PATIENT = Policy(total_timeout=10.0, attempt_timeout=5.0).over(TRIES)
+"""For faults that answer at once, however busy the machine is."""
 SLACK = 0.5
 """Seconds that a busy machine may add."""
 
@@ -42,29 +46,29 @@ class Accepted(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("fault", "error", "attempts"),
+    ("fault", "policy", "error", "attempts"),
     [
-        (Fault(FaultKind.HANG), OperationTimeoutError, 3),
-        (Fault(FaultKind.DRIP, seconds=0.1), OperationTimeoutError, 3),
-        (Fault(FaultKind.SLOW_CLOSE, seconds=5), OperationTimeoutError, 3),
-        (Fault(FaultKind.RESET), ServiceUnavailableError, 3),
-        (Fault(FaultKind.GARBAGE), ServiceUnavailableError, 3),
-        (Fault(FaultKind.STATUS, status=500), ServiceUnavailableError, 3),
-        (Fault(FaultKind.STATUS, status=429), ServiceUnavailableError, 3),
-        (Fault(FaultKind.STATUS, status=429, retry_after=30), ServiceUnavailableError, 1),
+        (Fault(FaultKind.HANG), TRIES, OperationTimeoutError, 3),
+        (Fault(FaultKind.DRIP, seconds=0.1), TRIES, OperationTimeoutError, 3),
+        (Fault(FaultKind.SLOW_CLOSE, seconds=5), TRIES, OperationTimeoutError, 3),
+        (Fault(FaultKind.RESET), PATIENT, ServiceUnavailableError, 3),
+        (Fault(FaultKind.GARBAGE), PATIENT, ServiceUnavailableError, 3),
+        (Fault(FaultKind.STATUS, status=500), PATIENT, ServiceUnavailableError, 3),
+        (Fault(FaultKind.STATUS, status=429), PATIENT, ServiceUnavailableError, 3),
+        (Fault(FaultKind.STATUS, status=429, retry_after=30), PATIENT, ServiceUnavailableError, 1),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
 async def test_attempts_are_as_declared_and_the_total_timeout_holds(
-    upstream: UnreliableUpstream, fault: Fault, error: type[ApplicationError], attempts: int
+    upstream: UnreliableUpstream, fault: Fault, policy: Policy, error: type[ApplicationError], attempts: int
 ) -> None:
     seen: list[Event] = []
     upstream.fail(fault)
-    async with connect_to(upstream.url, TRIES, seen.append) as connection:
+    async with connect_to(upstream.url, policy, seen.append) as connection:
         begin = time.monotonic()
         with pytest.raises(error):
             await connection.get("/stock/A-1", Stock)
-        assert time.monotonic() - begin < 1.0 + SLACK
+        assert time.monotonic() - begin < 2.0 + SLACK
         assert upstream.request_count == attempts
         [finished] = [event for event in seen if isinstance(event, CallFinished)]
         assert finished.attempts == attempts
@@ -99,9 +103,10 @@ async def test_a_post_is_repeated_only_with_a_key(upstream: UnreliableUpstream, 
 
 
 async def test_the_open_circuit_spares_the_upstream_and_shows(upstream: UnreliableUpstream, logs: LogLines) -> None:
-    policy = Policy(breaker_enabled=True, failure_threshold=2, recovery_timeout=0.1, success_threshold=1).over(TRIES)
+    policy = Policy(breaker_enabled=True, failure_threshold=2, recovery_timeout=30, success_threshold=1).over(PATIENT)
+    clock = Clock()
     upstream.fail(Fault(FaultKind.STATUS, status=503))
-    async with connect_to(upstream.url, policy, Events(LOGGED)) as connection:
+    async with connect_to(upstream.url, policy, Events(LOGGED), clock) as connection:
         breaker = connection.pipeline.breaker
         assert breaker is not None
         health = Health(Lifecycle(started=True), checks=[], breakers=[breaker], ready_requires=frozenset())
@@ -114,7 +119,7 @@ async def test_the_open_circuit_spares_the_upstream_and_shows(upstream: Unreliab
         assert await health.not_ready_because() == []
 
         upstream.recover()
-        await asyncio.sleep(0.1)
+        clock.pass_(30)
         assert (await connection.get("/stock/A-1", Stock)).available == 42
         assert (await health.report()).status == "healthy"
     changes = [line for line in logs.of_level("warning") if line["event"] == "circuit breaker changed"]
@@ -125,6 +130,26 @@ async def test_the_open_circuit_spares_the_upstream_and_shows(upstream: Unreliab
     ]
     [retrying] = [line for line in logs.of_level("warning") if line["event"] == "retrying"][:1]
     assert (retrying["upstream"], retrying["attempt"], retrying["error_type"]) == ("stock", 1, "HTTPStatusError")
+
+
+async def test_a_refusal_of_our_request_shows_the_upstream_well(upstream: UnreliableUpstream) -> None:
+    policy = Policy(breaker_enabled=True, failure_ratio=0.5, minimum_calls=4, recovery_timeout=30).over(PATIENT)
+    clock = Clock()
+    async with connect_to(upstream.url, policy, clock=clock) as connection:
+        breaker = connection.pipeline.breaker
+        assert breaker is not None
+        for status in (404, 404, 503, 404, 404):
+            upstream.fail(Fault(FaultKind.STATUS, status=status, times=1))
+            with suppress(httpx.HTTPStatusError):
+                await connection.get("/stock/A-1", Stock)
+        assert breaker.state is CircuitState.CLOSED
+        breaker.open()
+        clock.pass_(30)
+        upstream.fail(Fault(FaultKind.STATUS, status=404))
+        for _ in range(2):
+            with pytest.raises(httpx.HTTPStatusError):
+                await connection.get("/stock/A-1", Stock)
+        assert breaker.state is CircuitState.CLOSED
 
 
 async def test_an_answer_of_another_shape_is_not_asked_for_again(upstream: UnreliableUpstream) -> None:

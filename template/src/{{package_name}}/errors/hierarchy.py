@@ -55,7 +55,6 @@ class ApplicationError(Exception):
         **details: Any,
     ) -> None:
         super().__init__(message)
-        self.message = message
         self.retry_after = retry_after
         self.context: dict[str, Any] = details if context is None else {**context, **details}
         if status_code is not None:
@@ -68,6 +67,11 @@ class ApplicationError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle, as a worker process does, by what it has become, not by the arguments that made it."""
         return _restore, (type(self), self.args, self.__dict__)
+
+    @property
+    def message(self) -> str:
+        """One sentence for the log and, below 500, for the client."""
+        return str(self)
 
     @property
     def cause(self) -> BaseException | None:
@@ -251,12 +255,13 @@ class CircuitBreakerOpenError(ApplicationError):
     public_text = "The service is temporarily unavailable"
 
     def __init__(self, service_name: str, *, retry_after: float | None = None, **details: Any) -> None:
-        super().__init__(
-            f"Circuit breaker '{service_name}' is open",
-            retry_after=retry_after,
-            service_name=service_name,
-            **details,
-        )
+        # Every call of an open circuit raises one, and few are ever read: so no text yet, and not the root's own way.
+        self.retry_after = retry_after
+        self.context = details
+        details["service_name"] = service_name
+
+    def __str__(self) -> str:
+        return f"Circuit breaker '{self.context['service_name']}' is open"
 
 
 class FallbackError(ApplicationError):

@@ -13,6 +13,9 @@ from .lifecycle import Lifecycle
 
 router = APIRouter(tags=["health"])
 
+HEALTH_PATHS = frozenset({"/livez", "/readyz", "/startupz", "/health"})
+"""What must tell of an overload rather than fall to it."""
+
 
 class ProbeReport(BaseModel):
     """The answer to a probe."""

@@ -1,7 +1,7 @@
 """Prometheus metrics in a registry of this app's own, so that two apps in one process do not mix."""
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Protocol
 
@@ -14,9 +14,9 @@ from ..resilience.breaker import CircuitState
 from ..resilience.events import (
     SUCCESS,
     AttemptFailed,
+    BreakerAdded,
     BreakerChanged,
     CallFinished,
-    CallRejected,
     FallbackUsed,
     RetryBudgetExhausted,
     Subscriptions,
@@ -46,11 +46,10 @@ class Metrics:
 
     Args:
         distribution: the installed distribution whose version `build_info` tells.
-        breakers: names of the circuit breakers, all closed at the start.
         active_requests: reads how many requests are being served.
     """
 
-    def __init__(self, distribution: str, *, breakers: Iterable[str], active_requests: Callable[[], int]) -> None:
+    def __init__(self, distribution: str, *, active_requests: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -105,8 +104,10 @@ class Metrics:
         self._breaker_transitions = Counter(
             "circuit_breaker_transitions_total", "Changes of state.", ["name", "to"], registry=self.registry
         )
-        for breaker in breakers:
-            self._set_breaker_state(breaker, CircuitState.CLOSED.value)
+
+        self._breaker_rejections = CounterTally(
+            "circuit_breaker_rejections_total", "Calls refused by an open circuit.", ["name"], self.registry
+        )
 
     def observe_request(self, request: FinishedRequest) -> None:
         """Count one request that is over."""
@@ -122,10 +123,10 @@ class Metrics:
         """What to count of the resilience engine."""
         return {
             CallFinished: self._observe_call,
-            CallRejected: lambda event: self._attempts.add(event.name, "rejected"),
-            AttemptFailed: lambda event: self._attempts.add(event.name, event.outcome),
+            AttemptFailed: self._observe_attempt,
             RetryBudgetExhausted: lambda event: self._budgets.labels(event.name).inc(),
             FallbackUsed: lambda event: self._fallbacks.labels(event.name, event.kind).inc(),
+            BreakerAdded: self._watch_breaker,
             BreakerChanged: self._observe_breaker,
         }
 
@@ -136,7 +137,14 @@ class Metrics:
     def _observe_call(self, event: CallFinished) -> None:
         self._calls.of(event.name, event.outcome).observe(event.duration)
         if event.outcome == SUCCESS:
-            self._attempts.add(event.name, SUCCESS)
+            self._attempts.counts[event.name, SUCCESS] += 1
+
+    def _observe_attempt(self, event: AttemptFailed) -> None:
+        self._attempts.counts[event.name, event.outcome] += 1
+
+    def _watch_breaker(self, event: BreakerAdded) -> None:
+        self._breaker_rejections.readers[event.name,] = event.rejections
+        self._set_breaker_state(event.name, CircuitState.CLOSED.value)
 
     def _observe_breaker(self, event: BreakerChanged) -> None:
         self._breaker_transitions.labels(event.name, event.new).inc()

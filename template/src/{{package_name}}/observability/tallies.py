@@ -5,7 +5,8 @@ so a list and a bisection do, at a quarter of the cost; Prometheus' format is le
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -76,21 +77,24 @@ class CounterTally(Collector):
     Args:
         name, documentation, labels: as in the exposition.
         registry: exposes it.
+
+    Attributes:
+        counts: by label values; whoever counts adds to them.
+        readers: by label values; read what is counted elsewhere.
     """
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str], registry: CollectorRegistry) -> None:
         self._family = (name, documentation, labels)
-        self._counts: dict[tuple[str, ...], int] = {}
+        self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self.readers: dict[tuple[str, ...], Callable[[], int]] = {}
         registry.register(self)
-
-    def add(self, *labels: str) -> None:
-        """Count one more under these label values."""
-        self._counts[labels] = self._counts.get(labels, 0) + 1
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Called by the library for an exposition, in a thread of its own."""
         name, documentation, labels = self._family
         family = CounterMetricFamily(name, documentation, labels=labels)
-        for values, count in list(self._counts.items()):
+        for values, count in list(self.counts.items()):
             family.add_metric(values, count)
+        for values, read in list(self.readers.items()):
+            family.add_metric(values, read())
         yield family

@@ -4,6 +4,8 @@ pybreaker decides what follows from an outcome: how many failures open the circu
 no notion of asyncio, though, so it never runs the protected call. This adapter admits calls, lets them run without
 holding a lock, and reports outcomes. In half-open one call at a time is admitted. An outcome that was under way while
 the state changed belongs to a state that is gone, and is dropped. Cancellation is neither success nor failure.
+
+With the circuit closed, a success changes nothing in the state machine, so nothing is locked and pybreaker not asked.
 """
 
 import threading
@@ -12,14 +14,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from sys import maxsize
 from typing import Any, ParamSpec, TypeVar, cast
 
 import pybreaker
 
 from ..errors.hierarchy import CircuitBreakerOpenError
-from .events import BreakerChanged, Event, Events
+from .events import BreakerAdded, BreakerChanged, Event, Events
 from .window import OutcomeWindow
 
 P = ParamSpec("P")
@@ -34,22 +36,32 @@ class CircuitState(Enum):
     HALF_OPEN = "half_open"
 
 
+CLOSED, OPEN, HALF_OPEN = CircuitState
+
 _STATES = {
-    pybreaker.STATE_CLOSED: CircuitState.CLOSED,
-    pybreaker.STATE_OPEN: CircuitState.OPEN,
-    pybreaker.STATE_HALF_OPEN: CircuitState.HALF_OPEN,
+    pybreaker.STATE_CLOSED: CLOSED,
+    pybreaker.STATE_OPEN: OPEN,
+    pybreaker.STATE_HALF_OPEN: HALF_OPEN,
 }
+
+TRIAL_SECONDS = 1.0
+"""What refused callers are told while a trial call is under way; how long it takes, nobody knows."""
+
+
+class Verdict(Enum):
+    """What an exception says about the health of what raised it."""
+
+    FAILURE = "failure"
+    SUCCESS = "success"
+    NEITHER = "neither"
 
 
 class _Storage(pybreaker.CircuitMemoryStorage):
-    """pybreaker's memory, which also numbers the states: `epoch` grows with each change, `since` tells when."""
+    """pybreaker's memory, which also tells of each change."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, on_change: Callable[[CircuitState], None]) -> None:
         super().__init__(pybreaker.STATE_CLOSED)
-        self._clock = clock
-        self.current = CircuitState.CLOSED
-        self.epoch = 0
-        self.since = clock()
+        self._on_change = on_change
 
     @property
     def state(self) -> str:
@@ -59,9 +71,7 @@ class _Storage(pybreaker.CircuitMemoryStorage):
     @state.setter
     def state(self, state: str) -> None:
         self._state = state
-        self.current = _STATES[state]
-        self.epoch += 1
-        self.since = self._clock()
+        self._on_change(_STATES[state])
 
 
 class _ReportedFailure(Exception):
@@ -76,9 +86,9 @@ def _fail() -> None:
     raise _ReportedFailure
 
 
-def every_exception(_: Exception) -> bool:
+def every_exception(_: Exception) -> Verdict:
     """Count every exception as a failure."""
-    return True
+    return Verdict.FAILURE
 
 
 class CircuitBreaker:
@@ -91,9 +101,14 @@ class CircuitBreaker:
         success_threshold: trial calls in a row that must succeed to close it.
         failure_ratio: share of failures, above 0 and up to 1, that opens the circuit, over the last `window` seconds
             and from `minimum_calls` calls on.
-        is_failure: which exceptions count; all others, like cancellation, count neither way.
-        events: learns of every change of state, after it is complete.
+        judge: what an exception counts as; cancellation counts neither way.
+        events: learns of this breaker, and of every change of state after it is complete.
         clock: seconds that never jump.
+
+    Attributes:
+        state: the present one; `OPEN` lasts until a call comes after `recovery_timeout`.
+        epoch: a number that grows with each change of state.
+        rejections: calls refused so far; an open circuit refuses many, so they are counted and not told one by one.
     """
 
     def __init__(
@@ -106,7 +121,7 @@ class CircuitBreaker:
         failure_ratio: float | None = None,
         minimum_calls: int = 20,
         window: float = 10.0,
-        is_failure: Callable[[Exception], bool] = every_exception,
+        judge: Callable[[Exception], Verdict] = every_exception,
         events: Callable[[Event], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -114,11 +129,16 @@ class CircuitBreaker:
         self.recovery_timeout = recovery_timeout
         self._failure_ratio = failure_ratio
         self._minimum_calls = minimum_calls
-        self._is_failure = is_failure
+        self._judge = judge
         self._events = events or Events()
         self._clock = clock
         self._window = None if failure_ratio is None else OutcomeWindow(window, clock)
-        self._storage = _Storage(clock)
+        self.state = CLOSED
+        self.epoch = 0
+        self.rejections = 0
+        self._trial_at = 0.0
+        self._failures_at_opening = 0
+        self._storage = _Storage(self._note_change)
         self._machine = pybreaker.CircuitBreaker(
             fail_max=failure_threshold if failure_ratio is None else maxsize,
             success_threshold=success_threshold,
@@ -128,16 +148,14 @@ class CircuitBreaker:
         )
         self._probing = False
         self._lock = threading.Lock()
-
-    @property
-    def state(self) -> CircuitState:
-        """The present state. `OPEN` lasts until a call comes after `recovery_timeout`."""
-        return self._storage.current
+        self._events(BreakerAdded(name, lambda: self.rejections))
 
     @property
     def failure_count(self) -> int:
-        """Failures in a row, or those in the window."""
-        return self._storage.counter if self._window is None else self._window.counts()[1]
+        """Failures in a row, or those in the window; while the circuit is not closed, those that opened it."""
+        if self._window is None:
+            return self._storage.counter
+        return self._window.counts()[1] if self.state is CLOSED else self._failures_at_opening
 
     async def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `await function(…)`.
@@ -149,13 +167,19 @@ class CircuitBreaker:
             return await function(*args, **kwargs)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
-        """Decorate a function, async or not."""
-        if iscoroutinefunction(function):
+        """Decorate a function, async or not.
+
+        Raises:
+            TypeError: it is a generator, which has not failed yet when it returns; use `guard` inside it.
+        """
+        if isasyncgenfunction(function) or isgeneratorfunction(function):
+            raise TypeError(f"{function!r} is a generator: put `with breaker.guard():` inside it")
+        if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
 
             @wraps(function)
             async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with self.guard():
-                    return await function(*args, **kwargs)
+                    return await cast(Callable[P, Awaitable[Any]], function)(*args, **kwargs)
 
             return cast(Callable[P, T], guarded_async)
 
@@ -184,14 +208,12 @@ class CircuitBreaker:
             raise
         self.succeeded(epoch)
 
-    def refuse(self) -> CircuitBreakerOpenError | None:
-        """What to raise while the circuit is open, or a trial call is under way; else None. Changes nothing."""
-        if self._storage.current is CircuitState.CLOSED:
-            return None
-        if self._storage.current is CircuitState.HALF_OPEN:
-            return CircuitBreakerOpenError(self.name, retry_after=1.0) if self._probing else None
-        waiting = self._storage.since + self.recovery_timeout - self._clock()
-        return CircuitBreakerOpenError(self.name, retry_after=waiting) if waiting > 0 else None
+    def refuses_for(self) -> float:
+        """Seconds for which calls are refused; 0 if the next one would be admitted. Changes nothing."""
+        if self.state is OPEN:
+            seconds = self._trial_at - self._clock()
+            return seconds if seconds > 0 else 0.0
+        return TRIAL_SECONDS if self._probing else 0.0
 
     def admit(self) -> int:
         """Let a call begin; give what is returned back with its outcome, exactly once.
@@ -199,45 +221,52 @@ class CircuitBreaker:
         Raises:
             CircuitBreakerOpenError: it must not begin.
         """
-        epoch = self._storage.epoch  # Before the state: if another thread changes it now, the outcome is dropped.
-        if self._storage.current is CircuitState.CLOSED:
+        epoch = self.epoch  # Before the state: if another thread changes it now, the outcome is dropped.
+        if self.state is CLOSED:
             return epoch
         with self._changing():
-            if refusal := self.refuse():
-                raise refusal
-            if self._storage.current is CircuitState.OPEN:
+            if seconds := self.refuses_for():
+                raise self.refuse(seconds)
+            if self.state is OPEN:
                 self._machine.half_open()
-            self._probing = self._storage.current is CircuitState.HALF_OPEN
-            return self._storage.epoch
+            self._probing = self.state is HALF_OPEN
+            return self.epoch
+
+    def refuse(self, seconds: float) -> CircuitBreakerOpenError:
+        """Count a refusal, and what to raise for it: come back in `seconds`."""
+        self.rejections += 1
+        return CircuitBreakerOpenError(self.name, retry_after=seconds)
 
     def succeeded(self, epoch: int) -> None:
         """The call admitted in `epoch` has succeeded."""
-        storage = self._storage
-        if epoch != storage.epoch:
+        if epoch != self.epoch:
             return
-        if storage.current is CircuitState.CLOSED:
+        if self.state is CLOSED:
             if self._window is not None:
-                self._window.add(failed=False)
+                self._window.add_success()
                 return
-            if not storage.counter:
+            if not self._storage.counter:
                 return
         with self._changing():
-            if epoch == storage.epoch:
+            if epoch == self.epoch:
                 self._probing = False
-                self._machine.call(_succeed)
+                self._report_success()
 
     def failed(self, epoch: int, error: Exception) -> None:
-        """The call admitted in `epoch` has raised `error`."""
+        """The call admitted in `epoch` has raised `error`; whether that is a failure, `judge` says."""
         with self._changing():
-            if epoch == self._storage.epoch:
+            if epoch == self.epoch:
                 self._probing = False
-                if self._is_failure(error):
+                verdict = self._judge(error)
+                if verdict is Verdict.FAILURE:
                     self._report_failure()
+                elif verdict is Verdict.SUCCESS:
+                    self._report_success()
 
     def abandoned(self, epoch: int) -> None:
         """The call admitted in `epoch` was cancelled."""
         with self._lock:
-            if epoch == self._storage.epoch:
+            if epoch == self.epoch:
                 self._probing = False
 
     def open(self) -> None:
@@ -250,15 +279,26 @@ class CircuitBreaker:
         with self._changing():
             self._machine.close()
 
+    def _note_change(self, state: CircuitState) -> None:
+        self.state = state
+        self.epoch += 1
+        self._trial_at = self._clock() + self.recovery_timeout
+
+    def _report_success(self) -> None:
+        if self._window is not None and self.state is CLOSED:
+            self._window.add_success()
+        else:
+            self._machine.call(_succeed)
+
     def _report_failure(self) -> None:
         try:
             self._machine.call(_fail)
         except _ReportedFailure as report:
             # It holds on to the error that is being handled, and that one to its frames.
             report.__context__ = report.__traceback__ = None
-        if self._window is None or self._storage.current is not CircuitState.CLOSED:
+        if self._window is None or self.state is not CLOSED:
             return
-        self._window.add(failed=True)
+        self._window.add_failure()
         total, failures = self._window.counts()
         if total >= self._minimum_calls and failures >= (self._failure_ratio or 1.0) * total:
             self._machine.open()
@@ -268,14 +308,17 @@ class CircuitBreaker:
         """Hold the lock while the state may change, and tell of the change after it is complete and the lock is free."""
         change = None
         with self._lock:
-            old, epoch = self._storage.current, self._storage.epoch
+            old, epoch = self.state, self.epoch
             yield
-            new = self._storage.current
-            if self._storage.epoch != epoch:
-                if new is not CircuitState.HALF_OPEN:
+            new = self.state
+            if self.epoch != epoch:
+                if new is not HALF_OPEN:
                     self._probing = False
-                if self._window is not None and new is CircuitState.CLOSED:
-                    self._window.clear()
+                if self._window is not None:
+                    if old is CLOSED:
+                        self._failures_at_opening = self._window.counts()[1]
+                    if new is CLOSED:
+                        self._window.clear()
                 if new is not old:
                     change = BreakerChanged(self.name, old.value, new.value, self.failure_count)
         if change is not None:

@@ -20,6 +20,9 @@ class RetryBudget:
         minimum: retries in `window` that need not be earned.
         window: seconds.
         clock: seconds that never jump.
+
+    Attributes:
+        calls: begun since the last retry was asked for; whoever begins one adds it.
     """
 
     def __init__(
@@ -32,15 +35,14 @@ class RetryBudget:
         self._ratio = ratio
         self._window = window
         self._clock = clock
+        self.calls = 0
         self._earned = 0.0
         self._unearned: deque[float] = deque(maxlen=minimum)
 
-    def earn(self) -> None:
-        """A call begins."""
-        self._earned = min(BURST, self._earned + self._ratio)
-
     def spend(self) -> bool:
         """Whether there may be a retry now; if so, it is paid."""
+        self._earned = min(BURST, self._earned + self._ratio * self.calls)
+        self.calls = 0
         if self._earned > 1 - 1e-9:  # Tenths do not add up to one exactly.
             self._earned -= 1
             return True

@@ -5,6 +5,9 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+"""How long the caller will wait: whole milliseconds from when it sends the request."""
+
 
 @dataclass(slots=True)
 class Deadline:

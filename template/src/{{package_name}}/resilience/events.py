@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 SUCCESS = "success"
 """The outcome of a call that has returned; all others are categories of errors, or `cancelled`."""
 
+BAD_RESULT = "bad_result"
+"""The outcome of an attempt that has returned what the policy retries."""
+
 
 class CallFinished(NamedTuple):
     """A protected call is over: `attempts` and `waited` (seconds of backoff) are its own statistics."""
@@ -24,10 +27,11 @@ class CallFinished(NamedTuple):
     waited: float
 
 
-class CallRejected(NamedTuple):
-    """The open circuit has refused a call before it began."""
+class BreakerAdded(NamedTuple):
+    """A circuit breaker begins, closed; `rejections` reads how many calls it has refused."""
 
     name: str
+    rejections: Callable[[], int]
 
 
 class AttemptFailed(NamedTuple):
@@ -71,7 +75,7 @@ class FallbackUsed(NamedTuple):
 
 
 Event = (
-    CallFinished | CallRejected | AttemptFailed | RetryScheduled | RetryBudgetExhausted | BreakerChanged | FallbackUsed
+    CallFinished | AttemptFailed | RetryScheduled | RetryBudgetExhausted | BreakerAdded | BreakerChanged | FallbackUsed
 )
 Subscriptions = Mapping[type, Callable[[Any], None]]
 """For each class of event, a function that takes one."""

@@ -17,14 +17,14 @@ from tenacity import retry_if_exception
 from ..errors.classification import ErrorCategory, ErrorClassifier
 from ..errors.hierarchy import OperationTimeoutError
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
-from .breaker import CircuitBreaker
+from .attempt_timeout import AttemptTimeout
+from .breaker import CLOSED, CircuitBreaker, Verdict
 from .budget import RetryBudget
 from .bulkhead import Bulkhead
 from .deadline import time_left
-from .events import SUCCESS, AttemptFailed, CallFinished, CallRejected, Event
+from .events import SUCCESS, AttemptFailed, CallFinished, Event
 from .policy import Policy
 from .retry import Outcome, Retrier, Statistics
-from .timeout import time_limit
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Pipeline:
         classifier: tells what kind of failure an exception is.
         events: learns of what happens.
         retry_after: reads from an exception how many seconds the other side asks us to wait.
+        answered: whether an exception is an answer of the other side that shows it well, though it is no success.
         clock: seconds that never jump.
         sleep: waits for some seconds.
     """
@@ -50,20 +51,24 @@ class Pipeline:
         classifier: ErrorClassifier,
         events: Callable[[Event], None],
         retry_after: Callable[[BaseException], float | None] = lambda _: None,
+        answered: Callable[[Exception], bool] = lambda _: False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        assert policy.total_timeout and policy.attempt_timeout and policy.max_concurrency  # noqa: S101, PT018
+        if policy.total_timeout is None or policy.attempt_timeout is None or policy.max_concurrency is None:
+            raise ValueError("A pipeline needs a policy with total_timeout, attempt_timeout and max_concurrency")
         self.name = name
         self.total_timeout = policy.total_timeout
-        self._attempt_timeout = policy.attempt_timeout
+        self.attempt_timeout = policy.attempt_timeout
+        self._attempt_limit = AttemptTimeout(name, policy.attempt_timeout)
         self._classifier = classifier
         self._selector = RecoverySelector()
         self._events = events
+        self._answered = answered
         self._clock = clock
         self.bulkhead = Bulkhead(name, policy.max_concurrency)
         self.budget = RetryBudget(policy.retry_budget or 0.0, minimum=3 if policy.retry_budget else 0, clock=clock)
-        self.breaker = _breaker(name, policy, self._is_upstreams_failure, events, clock)
+        self.breaker = _breaker(name, policy, self._judge, events, clock)
         self._judges_results = policy.when is not None
         self._retrier = Retrier(
             name,
@@ -72,7 +77,7 @@ class Pipeline:
             when=policy.when or retry_if_exception(self._is_passing),
             budget=self.budget,
             retry_after=retry_after,
-            refused=lambda: self.breaker is not None and self.breaker.refuse() is not None,
+            refused=lambda: self.breaker is not None and self.breaker.refuses_for() > 0,
             events=events,
             sleep=sleep,
             clock=clock,
@@ -91,28 +96,29 @@ class Pipeline:
             OverloadedError: too many calls are under way.
             Exception: whatever `function` raised last.
         """
-        if self.breaker is not None and (refusal := self.breaker.refuse()):
-            self._events(CallRejected(self.name))
-            raise refusal
+        breaker = self.breaker
+        if breaker is not None and breaker.state is not CLOSED and (seconds := breaker.refuses_for()):
+            raise breaker.refuse(seconds)
         begin = self._clock()
-        deadline = begin + time_left(self.total_timeout)
+        remaining = time_left(self.total_timeout)
         statistics = None
+        first: Outcome | None
         try:
             with self.bulkhead:
-                self.budget.earn()
+                self.budget.calls += 1
                 try:
-                    result = await self._attempt(function, deadline, 1)
+                    result = await self._attempt(function, remaining, 1)
                 except Exception as error:
-                    outcome = Outcome(error=error)
-                    if not idempotent or not self._retrier.wants(outcome.state()):
+                    if not idempotent or not self._retrier.wants(Outcome(error=error)):
                         raise
+                    first = Outcome(error=error)
                 else:
-                    if not (self._judges_results and idempotent and self._retrier.wants(Outcome(result).state())):
+                    first = Outcome(result) if self._judges_results and idempotent else None
+                    if first is None or not self._retrier.wants(first):
                         self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
                         return result
-                    outcome = Outcome(result)
                 statistics = Statistics()
-                result = await self._go_on(outcome, function, deadline, statistics)
+                result = await self._go_on(first, function, begin, begin + remaining, statistics)
         except BaseException as error:
             self._finish(self._outcome(error), begin, statistics or Statistics())
             raise
@@ -120,21 +126,25 @@ class Pipeline:
         return result
 
     async def _go_on(
-        self, first: Outcome, function: Callable[[], Awaitable[T]], deadline: float, statistics: Statistics
+        self,
+        first: Outcome,
+        function: Callable[[], Awaitable[T]],
+        begin: float,
+        deadline: float,
+        statistics: Statistics,
     ) -> T:
         def attempt() -> Awaitable[T]:
-            return self._attempt(function, deadline, statistics.attempts)
+            return self._attempt(function, deadline - self._clock(), statistics.attempts)
 
-        return await self._retrier.go_on(first, attempt, deadline=deadline, statistics=statistics)
+        return await self._retrier.go_on(first, attempt, begin=begin, deadline=deadline, statistics=statistics)
 
-    async def _attempt(self, function: Callable[[], Awaitable[T]], deadline: float, number: int) -> T:
-        breaker = self.breaker
-        remaining = deadline - self._clock()
+    async def _attempt(self, function: Callable[[], Awaitable[T]], remaining: float, number: int) -> T:
         if remaining <= 0:  # Not the upstream's failure: it was not even asked.
             raise OperationTimeoutError(self.name, self.total_timeout)
+        breaker = self.breaker
         epoch = 0 if breaker is None else breaker.admit()
         try:
-            with time_limit(self.name, min(self._attempt_timeout, remaining)):
+            with self._attempt_limit.limit(remaining):
                 result = await function()
         except Exception as error:
             if breaker is not None:
@@ -162,32 +172,24 @@ class Pipeline:
     def _is_passing(self, error: BaseException) -> bool:
         return self._selector.select_strategy(self._classifier.classify(error)) is RecoveryStrategy.RETRY
 
-    def _is_upstreams_failure(self, error: Exception) -> bool:
-        """What the breaker counts: that it asks us to slow down, or refuses a wrong request, shows it alive."""
+    def _judge(self, error: Exception) -> Verdict:
+        """What the breaker counts: that it asks us to slow down, or that we have a bug, tells nothing of its health."""
+        if self._answered(error):
+            return Verdict.SUCCESS
         classified = self._classifier.classify(error)
         if classified.category is ErrorCategory.RATE_LIMIT:
-            return False
-        return self._selector.select_strategy(classified) in {RecoveryStrategy.RETRY, RecoveryStrategy.CIRCUIT_BREAKER}
+            return Verdict.NEITHER
+        failures = {RecoveryStrategy.RETRY, RecoveryStrategy.CIRCUIT_BREAKER}
+        return Verdict.FAILURE if self._selector.select_strategy(classified) in failures else Verdict.NEITHER
 
 
 def _breaker(
     name: str,
     policy: Policy,
-    is_failure: Callable[[Exception], bool],
+    judge: Callable[[Exception], Verdict],
     events: Callable[[Event], None],
     clock: Callable[[], float],
 ) -> CircuitBreaker | None:
     if not policy.breaker_enabled:
         return None
-    return CircuitBreaker(
-        name,
-        failure_threshold=policy.failure_threshold or 5,
-        recovery_timeout=policy.recovery_timeout or 60.0,
-        success_threshold=policy.success_threshold or 2,
-        failure_ratio=policy.failure_ratio,
-        minimum_calls=policy.minimum_calls or 20,
-        window=policy.window or 10.0,
-        is_failure=is_failure,
-        events=events,
-        clock=clock,
-    )
+    return CircuitBreaker(name, judge=judge, events=events, clock=clock, **policy.of_breaker())

@@ -6,7 +6,7 @@ A declaration in code, the environment for all upstreams, and the environment fo
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 from tenacity import retry_base, stop_after_attempt, stop_never, wait_random_exponential
 from tenacity.asyncio.retry import async_retry_base
@@ -63,12 +63,15 @@ class Policy:
     def over(self, below: "Policy") -> Self:
         """This policy where it says something, and `below` where it does not.
 
-        An inherited attempt timeout is clamped to the total one. Inherited retries do not limit a declared `stop`.
+        An inherited attempt timeout is clamped to the total one. Inherited retries do not limit a declared `stop`. A
+        number of failures in a row replaces an inherited ratio, which would leave it without effect.
         """
         values = {
             field.name: own if (own := getattr(self, field.name)) is not None else getattr(below, field.name)
             for field in fields(self)
         }
+        if self.failure_threshold is not None and self.failure_ratio is None:
+            values["failure_ratio"] = None
         if self.stop is not None:
             values["max_retries"] = self.max_retries
         if self.attempt_timeout is None and below.attempt_timeout is not None and values["total_timeout"] is not None:
@@ -87,6 +90,18 @@ class Policy:
         return self.wait or wait_random_exponential(
             multiplier=self.retry_delay or 0.0, exp_base=self.retry_backoff_multiplier or 1.0, max=LONGEST_WAIT
         )
+
+    def of_breaker(self) -> dict[str, Any]:
+        """What is said of the circuit breaker, as arguments for it."""
+        names = (
+            "failure_threshold",
+            "failure_ratio",
+            "minimum_calls",
+            "window",
+            "recovery_timeout",
+            "success_threshold",
+        )
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def _problems(self) -> Iterator[str]:
         for name in ("total_timeout", "attempt_timeout", "window", "recovery_timeout"):
@@ -111,7 +126,5 @@ class Policy:
             yield f"attempt_timeout ({self.attempt_timeout:g} s) must not exceed total_timeout ({self.total_timeout:g} s)"
 
 
-DEFAULTS = Policy(
-    retry_budget=0.1, max_concurrency=100, stale_if_error=0.0, breaker_enabled=True, minimum_calls=20, window=10.0
-)
+DEFAULTS = Policy(retry_budget=0.1, max_concurrency=100, stale_if_error=0.0, breaker_enabled=True)
 """What nobody has to say."""

@@ -15,7 +15,7 @@ from tenacity.wait import wait_base
 
 from ..errors.hierarchy import CircuitBreakerOpenError, OverloadedError
 from .budget import RetryBudget
-from .events import Event, RetryBudgetExhausted, RetryScheduled
+from .events import BAD_RESULT, AttemptFailed, Event, RetryBudgetExhausted, RetryScheduled
 
 T = TypeVar("T")
 
@@ -69,39 +69,42 @@ class Retrier:
         self._refused = refused
         self._events = events
         self._clock = clock
-        self._base = AsyncRetrying(sleep=sleep, wait=_AtLeastRetryAfter(wait, retry_after), reraise=True)
+        self._base = AsyncRetrying(sleep=sleep, wait=_WithRetryAfter(wait, retry_after), reraise=True)
 
-    def wants(self, state: RetryCallState) -> bool:
-        """Whether the outcome in `state` is one to retry, as far as its kind goes."""
-        error = state.outcome.exception() if state.outcome else None
-        if error is not None and (not isinstance(error, Exception) or isinstance(error, NEVER)):
-            return False
-        return self._when(state)
+    def wants(self, outcome: "Outcome") -> bool:
+        """Whether `outcome` is one to retry, as far as its kind goes."""
+        return self._wants(outcome.state())
 
     async def go_on(
-        self, first: "Outcome", attempt: Callable[[], Awaitable[T]], *, deadline: float, statistics: Statistics
+        self,
+        first: "Outcome",
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        begin: float,
+        deadline: float,
+        statistics: Statistics,
     ) -> T:
-        """Continue after the `first` outcome with further attempts, until `deadline` on the clock.
+        """Continue after the `first` outcome with further attempts, from `begin` until `deadline` on the clock.
 
         Returns:
             The first result that is not to be retried; else what the last attempt returned or raised.
         """
-        given = False
+        last: RetryCallState | None = None
 
         async def next_attempt() -> Any:
-            nonlocal given
-            if not given:
-                given = True
+            if last is None:
                 return first.replay()
             statistics.attempts += 1
             return await attempt()
 
-        def announce(state: RetryCallState) -> None:
-            statistics.waited += state.upcoming_sleep
-            error = state.outcome.exception() if state.outcome else None
-            self._events(RetryScheduled(self._name, state.attempt_number, state.upcoming_sleep, error))
+        def wants(state: RetryCallState) -> bool:
+            nonlocal last
+            last = state
+            return self._wants(state)
 
         def stop(state: RetryCallState) -> bool:
+            # tenacity has not seen the first attempt, and knows no clock but the real one.
+            state.start_time, state.outcome_timestamp = begin, self._clock()
             # In this order: a retry that cannot happen must not be paid.
             if self._stop(state) or self._clock() + state.upcoming_sleep + LEAST_TIME >= deadline or self._refused():
                 return True
@@ -110,15 +113,30 @@ class Retrier:
             self._events(RetryBudgetExhausted(self._name))
             return True
 
-        retrying = self._base.copy(
-            stop=stop, retry=self.wants, before_sleep=announce, retry_error_callback=_last_outcome
-        )
-        result: T = await retrying(next_attempt)
+        def announce(state: RetryCallState) -> None:
+            statistics.waited += state.upcoming_sleep
+            error = _error_of(state)
+            if error is None:
+                self._events(AttemptFailed(self._name, state.attempt_number, BAD_RESULT))
+            self._events(RetryScheduled(self._name, state.attempt_number, state.upcoming_sleep, error))
+
+        retrying = self._base.copy(stop=stop, retry=wants, before_sleep=announce, retry_error_callback=_last_outcome)
+        try:
+            result: T = await retrying(next_attempt)
+        finally:
+            if last is not None:
+                last.outcome = None  # Or what is raised would hold on to itself, through tenacity's frame.
         return result
+
+    def _wants(self, state: RetryCallState) -> bool:
+        error = _error_of(state)
+        if error is not None and (not isinstance(error, Exception) or isinstance(error, NEVER)):
+            return False
+        return self._when(state)
 
 
 class Outcome:
-    """What the first attempt has returned or raised."""
+    """What the first attempt has returned or raised; good for one replay."""
 
     def __init__(self, result: Any = None, error: Exception | None = None) -> None:
         self._result = result
@@ -126,9 +144,13 @@ class Outcome:
 
     def replay(self) -> Any:
         """Return or raise it again."""
-        if self._error is not None:
-            raise self._error
-        return self._result
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
+            raise error
+        finally:
+            del error
 
     def state(self) -> RetryCallState:
         """As tenacity sees it."""
@@ -140,19 +162,23 @@ class Outcome:
         return state
 
 
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def _last_outcome(state: RetryCallState) -> Any:
     assert state.outcome is not None  # noqa: S101 - tenacity calls this after an attempt
     return state.outcome.result()
 
 
-class _AtLeastRetryAfter(wait_base):
-    """What the policy says, or what the other side asks for if that is longer."""
+class _WithRetryAfter(wait_base):
+    """What the other side asks for, and then what the policy says: all who were told the same must not come together."""
 
     def __init__(self, wait: wait_base, retry_after: Callable[[BaseException], float | None]) -> None:
         self._wait = wait
         self._retry_after = retry_after
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
+        error = _error_of(retry_state)
         asked = None if error is None else self._retry_after(error)
-        return max(float(self._wait(retry_state)), asked or 0.0)
+        return float(self._wait(retry_state)) + (asked or 0.0)

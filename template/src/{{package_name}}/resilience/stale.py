@@ -6,7 +6,7 @@ an older answer, and would never be found. Each use is counted and marked.
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 from ..errors.classification import ErrorCategory, ErrorClassifier
@@ -55,10 +55,14 @@ class StaleIfError:
         self._events = events
         self._max_entries = max_entries
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, object]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[float, object]] = OrderedDict()
 
-    async def call(self, key: str, function: Callable[[], Awaitable[T]]) -> Answer[T]:
+    async def call(self, key: Hashable, function: Callable[[], Awaitable[T]]) -> Answer[T]:
         """The result of `await function()`, or the one kept under `key` if that fails.
+
+        Args:
+            key: names the question, such as `("stock", "A-1")`; no other question may have the same.
+            function: asks it.
 
         Raises:
             Exception: what `function` raised, where nothing is kept or nothing may stand in for it.
@@ -78,7 +82,7 @@ class StaleIfError:
             self._keep(key, value)
         return Answer(value)
 
-    def _find(self, key: str) -> Answer[T] | None:
+    def _find(self, key: Hashable) -> Answer[T] | None:
         if key not in self._kept:
             return None
         since, value = self._kept[key]
@@ -87,7 +91,7 @@ class StaleIfError:
             return None
         return Answer(value, age)  # type: ignore[arg-type]
 
-    def _keep(self, key: str, value: object) -> None:
+    def _keep(self, key: Hashable, value: object) -> None:
         self._kept[key] = (self._clock(), value)
         self._kept.move_to_end(key)
         if len(self._kept) > self._max_entries:

@@ -21,8 +21,6 @@ T = TypeVar("T")
 class time_limit:
     """`with time_limit("report", 30): await …` ends the block after that many seconds.
 
-    It does what `asyncio.timeout` does, for a quarter of its price: each attempt of each call sets one.
-
     Args:
         operation: named in the error.
         seconds: the limit; what the request has left if that is less.
@@ -33,29 +31,40 @@ class time_limit:
 
     __slots__ = ("_cancelling", "_expired", "_handle", "_task", "operation", "seconds")
 
+    _handle: asyncio.TimerHandle
+
     def __init__(self, operation: str, seconds: float) -> None:
         self.operation = operation
         self.seconds = time_left(seconds)
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("A time limit needs a running task")
-        self._task = task
-        self._expired = False
-        self._cancelling = task.cancelling()
-        self._handle = task.get_loop().call_later(self.seconds, self._expire)
+        loop = asyncio.get_running_loop()
+        self._begin(loop)
+        self._handle = loop.call_later(self.seconds, self.expire)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._handle.cancel()
+        if self._expired:
+            self._raise(error)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("A time limit needs a running task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._expired = False
+
+    def _raise(self, error: BaseException | None) -> None:
         # Still cancelled beyond our own cancellation: somebody outside wants the task to end, and that goes first.
-        if self._expired and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+        if self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             raise OperationTimeoutError(self.operation, self.seconds) from error
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """The time is over."""
         self._expired = True
         self._task.cancel()
 
@@ -90,9 +99,11 @@ def timeout(seconds: float) -> Callable[[Callable[P, Any]], Callable[P, Coroutin
     """
 
     def decorate(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
+        name = getattr(function, "__qualname__", "operation")
+
         @wraps(function)
         async def limited(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with time_limit(function.__qualname__, seconds):
+            with time_limit(name, seconds):
                 if inspect.iscoroutinefunction(function):
                     return await function(*args, **kwargs)
                 return await asyncio.to_thread(function, *args, **kwargs)

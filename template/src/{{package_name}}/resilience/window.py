@@ -1,19 +1,21 @@
 """Count successes and failures of the last seconds."""
 
+from collections import deque
 from collections.abc import Callable
+from math import floor
 
 SLOTS = 10
 
 
 class OutcomeWindow:
-    """A ring of `SLOTS` slots that together span `seconds`; what is older is forgotten slot by slot.
+    """`SLOTS` slots that together span `seconds`; what is older is forgotten slot by slot.
 
     Args:
         seconds: how far it looks back.
         clock: seconds that never jump.
     """
 
-    __slots__ = ("_clock", "_failures", "_slot", "_slot_seconds", "_totals")
+    __slots__ = ("_clock", "_failures", "_older", "_slot_end", "_slot_seconds", "_successes")
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._slot_seconds = seconds / SLOTS
@@ -22,26 +24,33 @@ class OutcomeWindow:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._totals = [0] * SLOTS
-        self._failures = [0] * SLOTS
-        self._slot = int(self._clock() / self._slot_seconds)
+        self._older: deque[tuple[int, int]] = deque(maxlen=SLOTS - 1)
+        self._successes = self._failures = 0
+        self._slot_end = self._clock() + self._slot_seconds
 
-    def add(self, *, failed: bool) -> None:
-        """Count one outcome."""
-        index = self._turn()
-        self._totals[index] += 1
-        if failed:
-            self._failures[index] += 1
+    def add_success(self) -> None:
+        """Count a success; every call of a healthy service comes here."""
+        if self._clock() >= self._slot_end:
+            self._turn()
+        self._successes += 1
+
+    def add_failure(self) -> None:
+        """Count a failure."""
+        self._turn()
+        self._failures += 1
 
     def counts(self) -> tuple[int, int]:
         """All outcomes, and the failures among them."""
         self._turn()
-        return sum(self._totals), sum(self._failures)
+        failures = self._failures + sum(failures for _, failures in self._older)
+        return self._successes + failures + sum(successes for successes, _ in self._older), failures
 
-    def _turn(self) -> int:
-        slot = int(self._clock() / self._slot_seconds)
-        if slot != self._slot:
-            for old in range(self._slot + 1, min(slot, self._slot + SLOTS) + 1):
-                self._totals[old % SLOTS] = self._failures[old % SLOTS] = 0
-            self._slot = slot
-        return slot % SLOTS
+    def _turn(self) -> None:
+        """Begin a new slot for each that has passed; after a long silence all are empty."""
+        passed = floor((self._clock() - self._slot_end) / self._slot_seconds) + 1
+        if passed < 1:
+            return
+        for _ in range(min(passed, SLOTS)):
+            self._older.append((self._successes, self._failures))
+            self._successes = self._failures = 0
+        self._slot_end += passed * self._slot_seconds

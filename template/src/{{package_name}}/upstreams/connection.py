@@ -12,12 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors.classification import ErrorClassifier
 from ..observability.context import request_id
+from ..resilience.deadline import TIMEOUT_HEADER, time_left
 from ..resilience.events import Event
 from ..resilience.pipeline import Pipeline
 from ..resilience.policy import Policy
 from ..resilience.stale import StaleIfError
 from .declaration import Upstream
-from .errors import UnusableAnswerError, retry_after_of, upstream_errors
+from .errors import UnusableAnswerError, has_answered, retry_after_of, upstream_errors
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,16 +60,21 @@ class UpstreamConnection:
             classifier=classifier,
             events=events,
             retry_after=retry_after_of,
+            answered=has_answered,
             clock=clock,
             sleep=sleep,
         )
         self.stale = StaleIfError(name, policy.stale_if_error or 0.0, classifier=classifier, events=events, clock=clock)
         """What its client may give out when the upstream fails."""
-        # Phase by phase: an attempt as a whole is bounded by the pipeline, for a body that drips never meets these.
+        # Phase by phase: an attempt as a whole is bounded by the pipeline, for a body that drips never meets these. Waiting
+        # for a free connection is no fault of the upstream, so it ends before the attempt does.
+        attempt_timeout = self.pipeline.attempt_timeout
         self._client = httpx.AsyncClient(
             base_url=base_url,
             trust_env=False,  # Proxies and the like are settings, and settings are handed down.
-            timeout=httpx.Timeout(policy.attempt_timeout, connect=min(connect_timeout, policy.attempt_timeout or 1)),
+            timeout=httpx.Timeout(
+                attempt_timeout, connect=min(connect_timeout, attempt_timeout), pool=attempt_timeout / 2
+            ),
             limits=httpx.Limits(max_connections=policy.max_concurrency, max_keepalive_connections=20),
         )
 
@@ -93,6 +99,7 @@ class UpstreamConnection:
             OperationTimeoutError: no complete answer in time.
             CircuitBreakerOpenError: it has failed too often of late.
             OverloadedError: too many of our calls are under way.
+            ValueError: `path` could lead elsewhere.
             httpx.HTTPStatusError: any other answer that is no success; redirects are not followed.
         """
         return await self._request("GET", path, model, idempotent=True, timeout=timeouts or self._client.timeout)
@@ -128,10 +135,13 @@ class UpstreamConnection:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Model:
-        name = request_id.get()
-        sent = {**(headers or {}), **({"X-Request-ID": name} if name else {})}
+        _check_path(path)
+        sent = dict(headers or {})
+        if name := request_id.get():
+            sent["X-Request-ID"] = name
 
         async def attempt() -> Model:
+            sent[TIMEOUT_HEADER] = str(int(time_left(self.pipeline.attempt_timeout) * 1000))
             async with self._client.stream(method, path, headers=sent, **options) as response:
                 response.raise_for_status()
                 content = await self._read(response)
@@ -151,6 +161,12 @@ class UpstreamConnection:
             if len(content) > MAX_ANSWER_BYTES:
                 raise UnusableAnswerError("answer too large")
         return bytes(content)
+
+
+def _check_path(path: str) -> None:
+    """A path that was made of unquoted input could lead to another host or to another part of the API."""
+    if not path.startswith("/") or path.startswith("//") or {".", ".."} & set(path.partition("?")[0].split("/")):
+        raise ValueError("A path begins with one slash and has no dot segments; quote what it is made of")
 
 
 async def connect_all(

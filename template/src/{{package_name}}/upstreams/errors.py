@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -22,9 +24,8 @@ from ..errors.hierarchy import OperationTimeoutError, OverloadedError, ServiceUn
 THROTTLING = frozenset({408, 429})
 """Statuses that ask us to slow down; every other 4xx means that our own request was wrong."""
 
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds; an upstream that asks for more gets this much."""
-
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds; an upstream that asks for more is understood as this much."""
 
 BROKEN = Classification(ErrorCategory.NETWORK, ErrorSeverity.HIGH)
 """It answers, but not what we agreed on; asking again brings the same."""
@@ -57,10 +58,11 @@ def upstream_errors(name: str, total_timeout: float) -> Iterator[None]:
     except (httpx.TimeoutException, TimeoutError) as error:
         raise OperationTimeoutError(name, total_timeout) from error
     except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        if status < 500 and status not in THROTTLING:
+        if has_answered(error):
             raise
-        raise ServiceUnavailableError(name, retry_after=retry_after(error.response), status=status) from error
+        raise ServiceUnavailableError(
+            name, retry_after=retry_after(error.response), status=error.response.status_code
+        ) from error
     except UnusableAnswerError as error:
         raise ServiceUnavailableError(name, reason=error.reason) from error
     except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, httpx.DecodingError) as error:
@@ -68,14 +70,27 @@ def upstream_errors(name: str, total_timeout: float) -> Iterator[None]:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Seconds the upstream asks us to wait, at most `LONGEST_RETRY_AFTER`; None if it names no number."""
+    """Seconds the upstream asks us to wait, at most `LONGEST_RETRY_AFTER`; None if it names neither number nor date."""
     value = response.headers.get("Retry-After", "")
-    return min(float(value), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return min(float(value), LONGEST_RETRY_AFTER)
+    try:
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (OverflowError, TypeError, ValueError):  # No date, or one without a time zone.
+        return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
 
 
 def retry_after_of(error: BaseException) -> float | None:
     """Seconds the upstream asks us to wait, as far as `error` tells."""
     return retry_after(error.response) if isinstance(error, httpx.HTTPStatusError) else None
+
+
+def has_answered(error: Exception) -> bool:
+    """Whether the upstream has told us that our request is wrong, which shows it well."""
+    return isinstance(error, httpx.HTTPStatusError) and (
+        error.response.status_code < 500 and error.response.status_code not in THROTTLING
+    )
 
 
 def register_errors(classifier: ErrorClassifier) -> None:

@@ -53,7 +53,7 @@ class InventoryClient:
             ServiceUnavailableError, OperationTimeoutError: it cannot tell.
             IsolatedError: it refuses our request, which is a bug of ours; no caller has to know the HTTP client.
         """
-        return await self._connection.stale.call(sku, lambda: self._current_stock(sku))
+        return await self._connection.stale.call(("stock", sku), lambda: self._current_stock(sku))
 
     async def _current_stock(self, sku: str) -> Stock:
         async with error_isolation("inventory stock"):

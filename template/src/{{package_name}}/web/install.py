@@ -21,6 +21,8 @@ def install_web(
     active_requests: ActiveRequests,
     cors_allow_origins: Sequence[str],
     deadline_seconds: float,
+    max_active_requests: int,
+    never_refused: frozenset[str],
     max_body_bytes: int,
 ) -> None:
     """Install the error handlers, the documentation of errors and the pass around every request."""
@@ -37,6 +39,8 @@ def install_web(
             observers=observers,
             active_requests=active_requests,
             deadline_seconds=deadline_seconds,
+            max_active_requests=max_active_requests,
+            never_refused=never_refused,
             max_body_bytes=max_body_bytes,
         )
 

@@ -6,17 +6,18 @@ layer (see application.py), so nothing inside can fail without leaving an access
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors.hierarchy import OperationTimeoutError
+from ..errors.hierarchy import OperationTimeoutError, OverloadedError
 from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
 from ..observability.exceptions import ReportedError
-from ..resilience.deadline import Deadline, current_deadline
+from ..resilience.deadline import TIMEOUT_HEADER, Deadline, current_deadline
 from .body_limit import limit_body, too_large
 from .exchange import ActiveRequests, Exchange
 from .request_id import HEADER, choose_request_id
@@ -32,6 +33,8 @@ SECURITY_HEADERS = [
 LONGEST_RESERVE = 0.1
 """Seconds between the deadline that everything inside knows and the end of the request."""
 
+TIMEOUT = TIMEOUT_HEADER.lower().encode()
+
 RequestObserver = Callable[[Exchange], None]
 ErrorAnswer = Callable[[Scope, Exception], Response]
 
@@ -46,7 +49,9 @@ class RequestMiddleware:
         reporter: learns of failures that can no longer be answered.
         active_requests: counts the requests being served.
         observers: called once for each request, after its end; they must not raise.
-        deadline_seconds: from the arrival of a request to the start of its answer.
+        deadline_seconds: from the arrival of a request to the start of its answer; less if the caller waits for less.
+        max_active_requests: requests being served at the same time; more are refused at once.
+        never_refused: paths that are served all the same, for probes must tell of an overload and not fall to it.
         max_body_bytes: of a request's body.
     """
 
@@ -60,6 +65,8 @@ class RequestMiddleware:
         active_requests: ActiveRequests,
         observers: Sequence[RequestObserver],
         deadline_seconds: float,
+        max_active_requests: int,
+        never_refused: frozenset[str],
         max_body_bytes: int,
     ) -> None:
         self.app = around_answers(app)
@@ -69,6 +76,8 @@ class RequestMiddleware:
         self._reporter = reporter
         self._observers = observers
         self._deadline_seconds = deadline_seconds
+        self._max_active_requests = max_active_requests
+        self._never_refused = never_refused
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,20 +91,23 @@ class RequestMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
-        offered_id, length, chunked = _read_headers(scope)
+        offered_id, length, chunked, waits = _read_headers(scope)
         name = choose_request_id(offered_id)
+        seconds = min(self._deadline_seconds, waits)
         # A little earlier than our own timer: what waits inside can then say what it waited for, count it and find a
         # substitute. If both ended at once it would only be cancelled.
-        deadline = Deadline.after(self._deadline_seconds - min(LONGEST_RESERVE, self._deadline_seconds / 10))
+        deadline = Deadline.after(seconds - min(LONGEST_RESERVE, seconds / 10))
         exchange = Exchange(scope, send, name, deadline, [(HEADER, name.encode()), *SECURITY_HEADERS])
         id_token = current_request_id.set(name)
         deadline_token = current_deadline.set(deadline)
         self._active.count += 1
         try:
-            if length > self._max_body_bytes:
+            if self._active.count > self._max_active_requests and scope["path"] not in self._never_refused:
+                await self._answer(exchange, receive, OverloadedError("Too many requests are being served"))
+            elif length > self._max_body_bytes:
                 await self._answer(exchange, receive, too_large())
             else:
-                await self._work(exchange, limit_body(receive, self._max_body_bytes) if chunked else receive)
+                await self._work(exchange, limit_body(receive, self._max_body_bytes) if chunked else receive, seconds)
         finally:
             self._active.count -= 1
             exchange.duration = time.perf_counter() - begin
@@ -104,16 +116,16 @@ class RequestMiddleware:
             current_deadline.reset(deadline_token)
             current_request_id.reset(id_token)
 
-    async def _work(self, exchange: Exchange, receive: Receive) -> None:
+    async def _work(self, exchange: Exchange, receive: Receive, seconds: float) -> None:
         try:
-            async with asyncio.timeout(self._deadline_seconds) as timer:
+            async with asyncio.timeout(seconds) as timer:
                 exchange.timer = timer
                 await self.app(exchange.scope, receive, exchange.send)
         except Exception as error:
             if exchange.complete:
                 return  # Answered and reported by the handler of last resort, or a background task that failed.
             if isinstance(error, TimeoutError) and timer.expired():
-                error = OperationTimeoutError("request", self._deadline_seconds)
+                error = OperationTimeoutError("request", seconds)
             if not exchange.status:
                 await self._answer(exchange, receive, error)
                 return
@@ -125,9 +137,11 @@ class RequestMiddleware:
         await self._around_answers(response)(exchange.scope, receive, exchange.send)
 
 
-def _read_headers(scope: Scope) -> tuple[bytes | None, int, bool]:
-    """The offered request id, the announced length of the body in bytes, and whether its length is unannounced."""
-    offered_id, length, chunked = None, 0, False
+def _read_headers(scope: Scope) -> tuple[bytes | None, int, bool, float]:
+    """The offered request id, the announced length of the body in bytes, whether its length is unannounced, and how many
+    seconds the caller waits.
+    """
+    offered_id, length, chunked, waits = None, 0, False, math.inf
     for name, value in scope["headers"]:
         if name == HEADER:
             offered_id = value
@@ -135,4 +149,6 @@ def _read_headers(scope: Scope) -> tuple[bytes | None, int, bool]:
             length = int(value)
         elif name == b"transfer-encoding":
             chunked = True
-    return offered_id, length, chunked
+        elif name == TIMEOUT and value.isdigit() and len(value) < 10:
+            waits = int(value) / 1000
+    return offered_id, length, chunked, waits

@@ -1,0 +1,89 @@
+"""Bound the attempts of one upstream, each with the same time limit, for a fraction of what a timer for each costs.
+
+Limits of one length end in the order in which they began. So they wait in a queue, and one timer of the event loop, set
+for the first of them, serves all (the idea of timing wheels: Varghese and Lauck, 1987). Most attempts are over long before.
+"""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Any, Self, cast
+
+from .timeout import time_limit
+
+
+class AttemptTimeout:
+    """`with attempt_timeout.limit(remaining): await …` ends the block after `seconds`, or `remaining` if that is less.
+
+    Args:
+        operation: named in the error.
+        seconds: the limit of every attempt.
+    """
+
+    def __init__(self, operation: str, seconds: float) -> None:
+        self.operation = operation
+        self.seconds = seconds
+        self.queue: deque[_QueuedLimit] = deque()
+        self.armed_in: asyncio.AbstractEventLoop | None = None
+
+    def limit(self, remaining: float) -> time_limit:
+        """The limit for one attempt.
+
+        Raises:
+            OperationTimeoutError: from the block, when the time is over.
+        """
+        if remaining < self.seconds:
+            return time_limit(self.operation, remaining)
+        return _QueuedLimit(self)
+
+    def arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Set the timer for the head of the queue; called when there is none, or one of a loop that is gone."""
+        self.armed_in = loop
+        loop.call_at(self.queue[0].ends_at, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.armed_in = None
+        queue = self.queue
+        while queue and (queue[0].finished or queue[0].ends_at <= loop.time()):
+            limit = queue.popleft()
+            if not limit.finished:
+                limit.expire()
+        if queue:
+            self.arm(loop)
+
+
+class _QueuedLimit(time_limit):
+    """A time limit that shares its timer. It calls as little as possible: every attempt comes here."""
+
+    __slots__ = ("_shared", "ends_at", "finished")
+
+    ends_at: float
+
+    def __init__(self, shared: AttemptTimeout) -> None:
+        self._shared = shared
+        self._expired = self.finished = False
+
+    def __enter__(self) -> Self:
+        shared = self._shared
+        loop = asyncio.get_running_loop()
+        self._task = task = cast(asyncio.Task[Any], asyncio.current_task(loop))
+        self._cancelling = task.cancelling()
+        self.ends_at = loop.time() + shared.seconds
+        if shared.armed_in is not loop:
+            shared.queue.clear()
+            shared.queue.append(self)
+            shared.arm(loop)
+        else:
+            shared.queue.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.finished = True
+        queue = self._shared.queue
+        while queue and queue[0].finished:
+            queue.popleft()
+        if self._expired:
+            self.operation, self.seconds = self._shared.operation, self._shared.seconds
+            self._raise(error)
