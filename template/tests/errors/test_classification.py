@@ -7,10 +7,12 @@ from types import ModuleType
 
 import fastapi.exceptions
 import httpx
+import pybreaker
 import pytest
 import sqlalchemy.exc
 import sqlalchemy.orm.exc
 import starlette.exceptions
+import tenacity
 
 from tests.subject import (
     Classification,
@@ -20,6 +22,7 @@ from tests.subject import (
     RecoverySelector,
     RecoveryStrategy,
     database,
+    engine,
     handlers,
     hierarchy,
     upstreams,
@@ -29,7 +32,7 @@ from tests.subject import (
 @pytest.fixture
 def classifier() -> ErrorClassifier:
     classifier = ErrorClassifier()
-    for layer in (handlers, database, upstreams):
+    for layer in (handlers, engine, database, upstreams):
         layer.register_errors(classifier)
     return classifier
 
@@ -40,7 +43,11 @@ def _exceptions(module: ModuleType) -> Iterator[type[BaseException]]:
             yield kind
 
 
-@pytest.mark.parametrize("module", [hierarchy, httpx, sqlalchemy.exc, sqlalchemy.orm.exc], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [hierarchy, httpx, sqlalchemy.exc, sqlalchemy.orm.exc, asyncio, tenacity, pybreaker],
+    ids=lambda m: m.__name__,
+)
 def test_every_exception_has_a_rule_of_its_own_family(classifier: ErrorClassifier, module: ModuleType) -> None:
     kinds = list(_exceptions(module))
     assert kinds
@@ -48,10 +55,26 @@ def test_every_exception_has_a_rule_of_its_own_family(classifier: ErrorClassifie
     assert unmapped == []
 
 
+def test_retries_in_vain_are_what_the_last_attempt_was(classifier: ErrorClassifier) -> None:
+    def gave_up_on(outcome: Exception | None) -> tenacity.RetryError:
+        attempt: tenacity.Future = tenacity.Future(3)
+        if outcome is None:
+            attempt.set_result(None)
+        else:
+            attempt.set_exception(outcome)
+        return tenacity.RetryError(attempt)
+
+    lasting = classifier.classify(gave_up_on(TimeoutError()))
+    assert (lasting.category, lasting.retryable, lasting.recoverable) == (ErrorCategory.TIMEOUT, False, True)
+    assert classifier.classify(gave_up_on(KeyError())).category is ErrorCategory.INTERNAL
+    assert classifier.classify(gave_up_on(None)).category is ErrorCategory.SERVICE_UNAVAILABLE
+
+
 def test_what_asyncio_raises_is_known(classifier: ErrorClassifier) -> None:
     assert classifier.classify(TimeoutError()).category is ErrorCategory.TIMEOUT
     assert classifier.classify(ConnectionResetError()).category is ErrorCategory.NETWORK
-    for bug in (asyncio.InvalidStateError(), asyncio.QueueFull(), asyncio.IncompleteReadError(b"", 1)):
+    assert classifier.classify(asyncio.IncompleteReadError(b"", 1)).category is ErrorCategory.NETWORK
+    for bug in (asyncio.InvalidStateError(), asyncio.QueueFull()):
         assert classifier.classify(bug).category is ErrorCategory.INTERNAL
     assert not classifier.classify(asyncio.CancelledError()).retryable
 

@@ -22,16 +22,6 @@ from tests.support.clock import Clock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def seen() -> list[Event]:
-    return []
-
-
-@pytest.fixture
 def breaker(clock: Clock, seen: list[Event]) -> CircuitBreaker:
     return CircuitBreaker(
         "stock", failure_threshold=3, recovery_timeout=30, success_threshold=2, clock=clock, events=seen.append

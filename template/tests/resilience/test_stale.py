@@ -21,16 +21,6 @@ from tests.support.clock import Clock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def seen() -> list[Event]:
-    return []
-
-
-@pytest.fixture
 def stale(clock: Clock, seen: list[Event]) -> StaleIfError:
     return StaleIfError("stock", 60.0, classifier=ErrorClassifier(), events=seen.append, max_entries=2, clock=clock)
 
