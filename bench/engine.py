@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiobreaker
 import circuitbreaker
@@ -36,7 +36,7 @@ Subject = Callable[[], Awaitable[object]]
 
 
 def figures() -> list[Figure]:
-    """The cost of a success and of an open circuit, each against the cheapest peer of the same run."""
+    """The cost of a success, of a failure and of an open circuit, each against the cheapest peer of the same run."""
     with tempfile.TemporaryDirectory() as folder:
         project = render_default(Path(folder))
         sys.path.insert(0, str(project / "src"))
@@ -49,26 +49,37 @@ def figures() -> list[Figure]:
 
 
 async def _measure(package: str) -> list[Figure]:
-    ours, opened = _ours(package)
+    ours = _ours(package)
     success = await _interleaved(
         {
-            "ours": ours,
+            "ours": ours.success,
             "bare await": _nothing,
             "hyx": _hyx(_nothing),
-            "naive": _naive(_nothing),
+            "naive": _with_cache(_naive(_nothing)),
             "stamina": stamina.retry(on=ValueError)(_nothing),
             "tenacity": tenacity.retry(stop=tenacity.stop_after_attempt(3))(_nothing),
+            **_breakers(_nothing, threshold=5),
         }
     )
-    refusals = {"ours": opened} | await _open_peers()
+    failures = {
+        "ours": ours.failure,
+        "bare await": _broken,
+        "hyx": _hyx(_broken),
+        "naive": _naive(_broken, attempts=1, threshold=sys.maxsize),
+        **_breakers(_broken, threshold=sys.maxsize),
+    }
+    failure = await _interleaved({name: _failing(subject) for name, subject in failures.items()})
+    refusals = {"ours": ours.open, **await _opened(_breakers(_broken, threshold=1))}
     refused = await _interleaved({name: _refused(subject) for name, subject in refusals.items()})
     _print("success", success)
+    _print("failure", failure)
     _print("open", refused)
     return [
         Figure("pipeline_success_vs_cheapest_peer", _ratio(success, "ours", ["hyx"]), bar=0.75),
         # How much faster, so that more is better.
         Figure("pipeline_success_vs_naive", _ratio(success, "naive", ["ours"]), bar=8.0, at_most=False),
         Figure("open_vs_cheapest_peer", _ratio(refused, "ours", [name for name in refused if name != "ours"]), bar=1.0),
+        Figure("pipeline_failure_vs_naive", _ratio(failure, "naive", ["ours"]), bar=1.0, at_most=False),
     ]
 
 
@@ -80,9 +91,21 @@ async def _broken() -> str:
     raise ConnectionError("broken")
 
 
-def _ours(package: str) -> tuple[Subject, Subject]:
-    """A call through the pipeline of the example's upstream with a fallback, and one that its open circuit refuses."""
+class _Ours(NamedTuple):
+    """Calls through the pipeline of the example's upstream, everything on.
 
+    Attributes:
+        success: has a fallback.
+        failure: is not retried.
+        open: is refused by the open circuit.
+    """
+
+    success: Subject
+    failure: Subject
+    open: Subject
+
+
+def _ours(package: str) -> _Ours:
     def module(name: str) -> Any:
         return importlib.import_module(f"{package}.{name}")
 
@@ -93,30 +116,32 @@ def _ours(package: str) -> tuple[Subject, Subject]:
     general = module("resilience.policy").Policy(max_retries=3, retry_backoff_multiplier=2.0)
     policy = module("upstreams.inventory").INVENTORY.policy.over(general.over(module("resilience.policy").DEFAULTS))
 
-    def pipeline() -> Any:
-        return module("resilience.pipeline").Pipeline("inventory", policy, classifier=classifier, events=events)
+    def pipeline(**changes: Any) -> Any:
+        changed = module("resilience.policy").Policy(**changes).over(policy)
+        return module("resilience.pipeline").Pipeline("inventory", changed, classifier=classifier, events=events)
 
-    closed, opened = pipeline(), pipeline()
+    closed, failing, opened = pipeline(), pipeline(failure_threshold=sys.maxsize), pipeline(recovery_timeout=3600.0)
     opened.breaker.open()
     stale = module("resilience.stale").StaleIfError("inventory", 300.0, classifier=classifier, events=events)
-    return (
-        lambda: stale.call("A-1", lambda: closed.call(_nothing, idempotent=True)),
-        functools.partial(opened.call, _nothing, idempotent=True),
+    return _Ours(
+        success=lambda: stale.call("A-1", lambda: closed.call(_nothing, idempotent=True)),
+        failure=functools.partial(failing.call, _broken, idempotent=False),
+        open=functools.partial(opened.call, _nothing, idempotent=True),
     )
 
 
 def _hyx(function: Callable[[], Coroutine[Any, Any, str]]) -> Subject:
     in_time = hyx_timeout(2.0)(function)
-    guarded = consecutive_breaker(failure_threshold=5, recovery_time_secs=30)(in_time)
-    return hyx_retry(on=ConnectionError, attempts=3)(guarded)
+    guarded = consecutive_breaker(failure_threshold=sys.maxsize, recovery_time_secs=30)(in_time)
+    return hyx_retry(on=ConnectionError, attempts=3)(guarded) if function is _nothing else guarded
 
 
-def _naive(function: Subject) -> Subject:
-    """What tutorials show: tenacity around pybreaker around wait_for, and a cache after it."""
-    breaker = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=30)
+def _naive(function: Subject, attempts: int = 3, threshold: int = 5) -> Subject:
+    """What tutorials show: tenacity around pybreaker around wait_for."""
+    breaker = pybreaker.CircuitBreaker(fail_max=threshold, reset_timeout=30)
 
     @tenacity.retry(
-        stop=tenacity.stop_after_attempt(3),
+        stop=tenacity.stop_after_attempt(attempts),
         wait=tenacity.wait_exponential(),
         retry=tenacity.retry_if_exception_type((ConnectionError, TimeoutError)),
         reraise=True,
@@ -125,11 +150,15 @@ def _naive(function: Subject) -> Subject:
         with breaker.calling():
             return await asyncio.wait_for(function(), 2.0)
 
+    return attempt
+
+
+def _with_cache(function: Subject) -> Subject:
     cache: dict[str, object] = {}
 
     async def call() -> object:
         try:
-            cache["A-1"] = await attempt()
+            cache["A-1"] = await function()
         except Exception:
             return cache["A-1"]
         else:
@@ -138,15 +167,26 @@ def _naive(function: Subject) -> Subject:
     return call
 
 
-async def _open_peers() -> dict[str, Subject]:
-    """Breakers of other libraries, opened by failures."""
-    purgatory = AsyncCircuitBreakerFactory(default_threshold=1, default_ttl=3600)
-    peers: dict[str, Subject] = {
-        "circuitbreaker": circuitbreaker.circuit(failure_threshold=1, recovery_timeout=3600)(_broken),
-        "hyx": consecutive_breaker(failure_threshold=1, recovery_time_secs=3600)(_broken),
-        "purgatory": purgatory("x")(_broken),
-        "aiobreaker": _of_aiobreaker(),
+def _breakers(function: Callable[[], Coroutine[Any, Any, str]], threshold: int) -> dict[str, Subject]:
+    """The breakers of other libraries around `function`."""
+    of_aiobreaker = aiobreaker.CircuitBreaker(fail_max=threshold)
+    of_pybreaker = pybreaker.CircuitBreaker(fail_max=threshold)
+    purgatory = AsyncCircuitBreakerFactory(default_threshold=threshold, default_ttl=3600)
+
+    async def guarded() -> str:
+        with of_pybreaker.calling():
+            return await function()
+
+    return {
+        "circuitbreaker": circuitbreaker.circuit(failure_threshold=threshold, recovery_timeout=3600)(function),
+        "hyx breaker": consecutive_breaker(failure_threshold=threshold, recovery_time_secs=3600)(function),
+        "purgatory": purgatory("x")(function),
+        "aiobreaker": lambda: of_aiobreaker.call_async(function),
+        "pybreaker": guarded,
     }
+
+
+async def _opened(peers: dict[str, Subject]) -> dict[str, Subject]:
     for peer in peers.values():
         for _ in range(3):
             try:
@@ -156,11 +196,13 @@ async def _open_peers() -> dict[str, Subject]:
     return peers
 
 
-def _of_aiobreaker() -> Subject:
-    breaker = aiobreaker.CircuitBreaker(fail_max=1)
-
-    async def call() -> object:
-        return await breaker.call_async(_broken)
+def _failing(subject: Subject) -> Subject:
+    async def call() -> None:
+        try:
+            await subject()
+        except ConnectionError:
+            return
+        raise AssertionError("the failure did not come out")
 
     return call
 
@@ -173,6 +215,7 @@ def _refused(subject: Subject) -> Subject:
             raise AssertionError("the circuit is not open") from None
         except Exception:
             return
+        raise AssertionError("the circuit has closed again")
 
     return call
 

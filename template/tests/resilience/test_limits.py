@@ -8,15 +8,15 @@ from tests.support.clock import Clock
 
 def test_a_full_bulkhead_refuses() -> None:
     bulkhead = Bulkhead("stock", 2)
-    with bulkhead, bulkhead:
-        with pytest.raises(OverloadedError) as refused, bulkhead:
-            pytest.fail("the block was entered")
-        assert refused.value.headers == {"Retry-After": "1"}
-        assert bulkhead.in_use == 2
-    assert bulkhead.in_use == 0
-    with pytest.raises(LookupError), bulkhead:
-        raise LookupError
-    assert bulkhead.in_use == 0
+    bulkhead.enter()
+    bulkhead.enter()
+    with pytest.raises(OverloadedError) as refused:
+        bulkhead.enter()
+    assert refused.value.headers == {"Retry-After": "1"}
+    assert bulkhead.in_use == 2
+    bulkhead.leave()
+    bulkhead.enter()
+    assert bulkhead.in_use == 2
 
 
 def test_a_tenth_of_the_calls_may_be_retried() -> None:

@@ -170,7 +170,9 @@ async def test_a_request_that_cannot_be_sent_is_a_bug_and_stays_one(upstream: Un
 
 async def test_too_many_calls_at_once_are_refused(upstream: UnreliableUpstream) -> None:
     async with connect_to(upstream.url, Policy(max_concurrency=1).over(TRIES)) as connection:
-        with connection.pipeline.bulkhead, pytest.raises(OverloadedError):
+        connection.pipeline.bulkhead.enter()
+        with pytest.raises(OverloadedError):
             await connection.get("/stock/A-1", Stock)
+        connection.pipeline.bulkhead.leave()
         assert (await connection.get("/stock/A-1", Stock)).available == 42
     assert upstream.request_count == 1

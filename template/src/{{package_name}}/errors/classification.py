@@ -109,19 +109,28 @@ class ErrorClassifier:
 
     def __init__(self) -> None:
         self._rules: dict[type[BaseException], Rule] = dict(OWN_RULES)
+        self._found: dict[type[BaseException], Rule] = {}
 
     def register(self, kind: type[BaseException], rule: Rule) -> None:
         """Give `kind` and its subclasses a verdict, or a function from the exception to one."""
         self._rules[kind] = rule
+        self._found.clear()
 
     def rule_for(self, kind: type[BaseException]) -> tuple[type[BaseException], Rule]:
         """The class in the ancestry of `kind` whose rule applies, and the rule."""
         return next((base, self._rules[base]) for base in kind.__mro__ if base in self._rules)
 
+    def verdict(self, error: BaseException) -> Classification:
+        """The verdict on `error` alone, for where nothing of the circumstances matters and every failure comes by."""
+        kind = type(error)
+        rule = self._found.get(kind)
+        if rule is None:
+            rule = self._found[kind] = self.rule_for(kind)[1]
+        return rule if isinstance(rule, Classification) else rule(error)
+
     def classify(self, error: BaseException, context: Mapping[str, Any] | None = None) -> ClassifiedError:
         """Classify `error`; an ApplicationError brings its own context along."""
-        _, rule = self.rule_for(type(error))
-        verdict = rule if isinstance(rule, Classification) else rule(error)
+        verdict = self.verdict(error)
         own = error.context if isinstance(error, hierarchy.ApplicationError) else {}
         return ClassifiedError(
             error=error,

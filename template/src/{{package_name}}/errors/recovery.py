@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from .classification import ClassifiedError, ErrorCategory, ErrorSeverity
+from .classification import Classification, ClassifiedError, ErrorCategory, ErrorSeverity
 
 
 class RecoveryStrategy(Enum):
@@ -18,7 +18,7 @@ class RecoveryStrategy(Enum):
 class RecoverySelector:
     """The first rule that fits decides, from the cheapest remedy to the most expensive."""
 
-    def select_strategy(self, classified: ClassifiedError) -> RecoveryStrategy:
+    def select_strategy(self, classified: ClassifiedError | Classification) -> RecoveryStrategy:
         """Pick one strategy; `ESCALATE` hands the error to the caller as it is."""
         if classified.retryable:
             return RecoveryStrategy.RETRY

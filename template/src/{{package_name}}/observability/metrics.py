@@ -135,9 +135,10 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _observe_call(self, event: CallFinished) -> None:
-        self._calls.of(event.name, event.outcome).observe(event.duration)
-        if event.outcome == SUCCESS:
-            self._attempts.counts[event.name, SUCCESS] += 1
+        name, outcome, duration, _, _ = event
+        self._calls.of(name, outcome).observe(duration)
+        if outcome == SUCCESS:
+            self._attempts.counts[name, SUCCESS] += 1
 
     def _observe_attempt(self, event: AttemptFailed) -> None:
         self._attempts.counts[event.name, event.outcome] += 1

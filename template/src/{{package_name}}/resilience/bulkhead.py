@@ -1,8 +1,5 @@
 """Limit how much of this process one upstream can occupy."""
 
-from types import TracebackType
-from typing import Self
-
 from ..errors.hierarchy import OverloadedError
 
 
@@ -12,6 +9,9 @@ class Bulkhead:
     Args:
         name: of what is protected.
         limit: calls at the same time.
+
+    Attributes:
+        in_use: places taken.
     """
 
     def __init__(self, name: str, limit: int) -> None:
@@ -19,13 +19,16 @@ class Bulkhead:
         self.limit = limit
         self.in_use = 0
 
-    def __enter__(self) -> Self:
+    def enter(self) -> None:
+        """Take a place; `leave` gives it back.
+
+        Raises:
+            OverloadedError: there is none.
+        """
         if self.in_use >= self.limit:
             raise OverloadedError(f"All {self.limit} places for {self.name} are taken")
         self.in_use += 1
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def leave(self) -> None:
+        """Give a place back."""
         self.in_use -= 1

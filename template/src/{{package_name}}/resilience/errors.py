@@ -15,7 +15,7 @@ def register_errors(classifier: ErrorClassifier) -> None:
         last = error.last_attempt.exception()
         if last is None:  # It was the result that was not good enough.
             return EXHAUSTED
-        verdict = classifier.classify(last)
+        verdict = classifier.verdict(last)
         return Classification(verdict.category, verdict.severity, recoverable=verdict.recoverable)
 
     for bug in (

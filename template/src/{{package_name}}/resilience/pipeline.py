@@ -104,7 +104,8 @@ class Pipeline:
         statistics = None
         first: Outcome | None
         try:
-            with self.bulkhead:
+            self.bulkhead.enter()
+            try:
                 self.budget.calls += 1
                 try:
                     result = await self._attempt(function, remaining, 1)
@@ -119,6 +120,8 @@ class Pipeline:
                         return result
                 statistics = Statistics()
                 result = await self._go_on(first, function, begin, begin + remaining, statistics)
+            finally:
+                self.bulkhead.leave()
         except BaseException as error:
             self._finish(self._outcome(error), begin, statistics or Statistics())
             raise
@@ -167,20 +170,22 @@ class Pipeline:
         """The category of the error in a word."""
         if not isinstance(error, Exception):
             return "cancelled"
-        return self._classifier.classify(error).category.value
+        return self._classifier.verdict(error).category.value
 
     def _is_passing(self, error: BaseException) -> bool:
-        return self._selector.select_strategy(self._classifier.classify(error)) is RecoveryStrategy.RETRY
+        return self._selector.select_strategy(self._classifier.verdict(error)) is RecoveryStrategy.RETRY
 
     def _judge(self, error: Exception) -> Verdict:
         """What the breaker counts: that it asks us to slow down, or that we have a bug, tells nothing of its health."""
         if self._answered(error):
             return Verdict.SUCCESS
-        classified = self._classifier.classify(error)
-        if classified.category is ErrorCategory.RATE_LIMIT:
+        verdict = self._classifier.verdict(error)
+        if verdict.category is ErrorCategory.RATE_LIMIT:
             return Verdict.NEITHER
-        failures = {RecoveryStrategy.RETRY, RecoveryStrategy.CIRCUIT_BREAKER}
-        return Verdict.FAILURE if self._selector.select_strategy(classified) in failures else Verdict.NEITHER
+        strategy = self._selector.select_strategy(verdict)
+        if strategy is RecoveryStrategy.RETRY or strategy is RecoveryStrategy.CIRCUIT_BREAKER:
+            return Verdict.FAILURE
+        return Verdict.NEITHER
 
 
 def _breaker(

@@ -79,7 +79,10 @@ class StaleIfError:
             self._events(FallbackUsed(self._name, "stale", error))
             return kept
         if self._max_age:
-            self._keep(key, value)
+            self._kept[key] = (self._clock(), value)
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._max_entries:
+                self._kept.popitem(last=False)
         return Answer(value)
 
     def _find(self, key: Hashable) -> Answer[T] | None:
@@ -90,9 +93,3 @@ class StaleIfError:
         if age > self._max_age:
             return None
         return Answer(value, age)  # type: ignore[arg-type]
-
-    def _keep(self, key: Hashable, value: object) -> None:
-        self._kept[key] = (self._clock(), value)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._max_entries:
-            self._kept.popitem(last=False)
