@@ -68,7 +68,9 @@ class Pipeline:
         self._clock = clock
         self.bulkhead = Bulkhead(name, policy.max_concurrency)
         self.budget = RetryBudget(policy.retry_budget or 0.0, minimum=3 if policy.retry_budget else 0, clock=clock)
-        self.breaker = _breaker(name, policy, self._judge, events, clock)
+        self.breaker: CircuitBreaker | None = None
+        if policy.breaker_enabled:
+            self.breaker = CircuitBreaker(name, judge=self._judge, events=events, clock=clock, **policy.of_breaker())
         self._judges_results = policy.when is not None
         self._retrier = Retrier(
             name,
@@ -186,15 +188,3 @@ class Pipeline:
         if strategy is RecoveryStrategy.RETRY or strategy is RecoveryStrategy.CIRCUIT_BREAKER:
             return Verdict.FAILURE
         return Verdict.NEITHER
-
-
-def _breaker(
-    name: str,
-    policy: Policy,
-    judge: Callable[[Exception], Verdict],
-    events: Callable[[Event], None],
-    clock: Callable[[], float],
-) -> CircuitBreaker | None:
-    if not policy.breaker_enabled:
-        return None
-    return CircuitBreaker(name, judge=judge, events=events, clock=clock, **policy.of_breaker())
