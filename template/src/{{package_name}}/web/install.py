@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ..observability.error_reports import ErrorReporter
+from ..resilience.degradation import Degradation
 from .application import Application
 from .cors import allow_origins
 from .exchange import ActiveRequests
 from .handlers import ErrorResponder, install_error_handlers
 from .middleware import RequestMiddleware, RequestObserver
+from .offline import while_on_offer
 from .openapi import document_errors, published_names
 
 
@@ -19,6 +22,8 @@ def install_web(
     reporter: ErrorReporter,
     observers: Sequence[RequestObserver],
     active_requests: ActiveRequests,
+    degradation: Degradation,
+    always_served: Sequence[BaseRoute],
     cors_allow_origins: Sequence[str],
     deadline_seconds: float,
     max_body_bytes: int,
@@ -30,12 +35,13 @@ def install_web(
 
     def surround(stack: ASGIApp) -> ASGIApp:
         return RequestMiddleware(
-            stack,
+            while_on_offer(stack, degradation, always_served),
             around_answers=allow_origins(cors_allow_origins),
             answer_error=responder.answer,
             reporter=reporter,
             observers=observers,
             active_requests=active_requests,
+            degradation=degradation,
             deadline_seconds=deadline_seconds,
             max_body_bytes=max_body_bytes,
         )

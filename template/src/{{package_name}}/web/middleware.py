@@ -17,6 +17,7 @@ from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
 from ..observability.exceptions import ReportedError
 from ..resilience.deadline import Deadline, current_deadline
+from ..resilience.degradation import Degradation
 from .body_limit import limit_body, too_large
 from .exchange import ActiveRequests, Exchange
 from .request_id import HEADER, choose_request_id
@@ -45,6 +46,7 @@ class RequestMiddleware:
         answer_error: renders an error, and reports it.
         reporter: learns of failures that can no longer be answered.
         active_requests: counts the requests being served.
+        degradation: knows the level that answers tell.
         observers: called once for each request, after its end; they must not raise.
         deadline_seconds: from the arrival of a request to the start of its answer.
         max_body_bytes: of a request's body.
@@ -59,6 +61,7 @@ class RequestMiddleware:
         reporter: ErrorReporter,
         active_requests: ActiveRequests,
         observers: Sequence[RequestObserver],
+        degradation: Degradation,
         deadline_seconds: float,
         max_body_bytes: int,
     ) -> None:
@@ -68,6 +71,7 @@ class RequestMiddleware:
         self._answer_error = answer_error
         self._reporter = reporter
         self._observers = observers
+        self._degradation = degradation
         self._deadline_seconds = deadline_seconds
         self._max_body_bytes = max_body_bytes
 
@@ -87,7 +91,8 @@ class RequestMiddleware:
         # A little earlier than our own timer: what waits inside can then say what it waited for, count it and find a
         # substitute. If both ended at once it would only be cancelled.
         deadline = Deadline.after(self._deadline_seconds - min(LONGEST_RESERVE, self._deadline_seconds / 10))
-        exchange = Exchange(scope, send, name, deadline, [(HEADER, name.encode()), *SECURITY_HEADERS])
+        headers = [(HEADER, name.encode()), *SECURITY_HEADERS]
+        exchange = Exchange(scope, send, name, deadline, headers, self._degradation)
         id_token = current_request_id.set(name)
         deadline_token = current_deadline.set(deadline)
         self._active.count += 1
@@ -115,6 +120,7 @@ class RequestMiddleware:
             if isinstance(error, TimeoutError) and timer.expired():
                 error = OperationTimeoutError("request", self._deadline_seconds)
             if not exchange.status:
+                exchange.timer = None  # It has ended with the block, and cannot be moved any more.
                 await self._answer(exchange, receive, error)
                 return
             # Half an answer is out. The server must cut the connection, or the half would look whole.
