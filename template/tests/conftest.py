@@ -9,7 +9,7 @@ import pytest
 from tests.support import failing
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
-from tests.support.server import connect, serving
+from tests.support.server import connect, serving, settle
 
 ORIGIN = "https://shop.example"
 
@@ -27,7 +27,8 @@ def _log_stream() -> LogLines:
 
 @pytest.fixture(autouse=True)
 def logs(_log_stream: LogLines) -> LogLines:
-    """The log lines of this test."""
+    """The log lines of this test, without late ones of the test before."""
+    settle()
     _log_stream.clear()
     return _log_stream
 

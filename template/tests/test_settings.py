@@ -35,6 +35,7 @@ def test_defaults() -> None:
     settings = _load()
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
     assert settings.server.environment == "production"
+    assert settings.http.service_level == "auto"
     assert settings.error_handling == ErrorHandlingSettings(
         default_timeout=30.0, connection_timeout=5.0, read_timeout=10.0
     )
@@ -49,6 +50,7 @@ def test_values() -> None:
         READY_REQUIRES="database",
         ERROR_HANDLING_DEFAULT_TIMEOUT="2.5",
         LEDGER_BASE_URL="http://ledger:9000",
+        SERVICE_LEVEL="minimal",
         MAX_BODY_BYTES="",
     )
     assert (settings.server.port, settings.server.log_level) == (0, "DEBUG")
@@ -57,6 +59,7 @@ def test_values() -> None:
     assert settings.error_handling.default_timeout == 2.5
     assert settings.base_urls == {"ledger": "http://ledger:9000/"}
     assert settings.http.max_body_bytes == 1_048_576
+    assert settings.http.service_level == "minimal"
 
 
 def test_a_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
@@ -76,6 +79,7 @@ def test_a_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
         ("REQUEST_DEADLINE_SECONDS", "nan"),
         ("MAX_BODY_BYTES", "-1"),
         ("READY_REQUIRES", "canary"),
+        ("SERVICE_LEVEL", "canary"),
         ("DATABASE_URL", "mysql://user:canary@host/db"),
         ("DATABASE_URL", "sqlite+aiosqlite://canary"),
         ("DATABASE_URL", "canary"),

@@ -15,7 +15,9 @@ from .health.checks import Check
 from .health.lifecycle import Lifecycle
 from .health.routes import Health
 from .observability.logs import get_logger
+from .resilience.degradation import Degradation
 from .resilience.events import Events
+from .resilience.substitutes import Substitutes
 from .settings import Settings
 from .upstreams.connection import connect_all
 from .upstreams.registry import UPSTREAMS
@@ -29,7 +31,12 @@ log = get_logger(__name__)
 
 @asynccontextmanager
 async def run(
-    settings: Settings, lifecycle: Lifecycle, classifier: ErrorClassifier, events: Events
+    settings: Settings,
+    lifecycle: Lifecycle,
+    classifier: ErrorClassifier,
+    events: Events,
+    substitutes: Substitutes,
+    degradation: Degradation,
 ) -> AsyncIterator[dict[str, Any]]:
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
@@ -50,10 +57,13 @@ async def run(
         yield {
             "sessions": create_sessions(engine),
             "upstreams": upstreams,
+            "substitutes": substitutes,
+            "degradation": degradation,
             "health": Health(
                 lifecycle,
                 checks=[Check("database", lambda: ping(engine))],
                 breakers=[one.pipeline.breaker for one in upstreams.values() if one.pipeline.breaker is not None],
+                degradation=degradation,
                 ready_requires=frozenset(settings.http.ready_requires),
             ),
         }

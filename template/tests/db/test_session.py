@@ -1,6 +1,7 @@
 """The session of a request: committed before the answer, rolled back on whatever is raised, closed always."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -178,6 +179,21 @@ async def test_a_database_that_is_gone_is_unavailable(notes: httpx.AsyncClient, 
     [error] = logs.of_level("error")
     assert error["exception"]["causes"][0]["type"].startswith("sqlalchemy.exc.")
     assert str(database) not in response.text
+
+
+async def test_a_statement_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
+    # Half a minute of work.
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000)"
+    long = text(f"{numbers} SELECT count(*) FROM n")
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), engine.connect() as connection:
+            await connection.execute(long)
+    assert time.monotonic() - begin < 5
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    await engine.dispose()
 
 
 async def test_connections_are_prepared(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,31 +16,6 @@ from tests.support.server import connect, serving
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
 
 
-@pytest.fixture(scope="module")
-async def running_inventory() -> AsyncIterator[UnreliableUpstream]:
-    async with UnreliableUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
-def inventory(running_inventory: UnreliableUpstream) -> UnreliableUpstream:
-    running_inventory.recover()
-    return running_inventory
-
-
-@pytest.fixture(scope="module")
-def shop_service(tmp_path_factory: pytest.TempPathFactory, running_inventory: UnreliableUpstream) -> Iterator[str]:
-    app = make_app(tmp_path_factory.mktemp("shop"), INVENTORY_BASE_URL=running_inventory.url)
-    with serving(app) as url:
-        yield url
-
-
-@pytest.fixture
-async def shop(shop_service: str, inventory: UnreliableUpstream) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(shop_service) as client:
-        yield client
-
-
 async def test_create_and_read(shop: httpx.AsyncClient) -> None:
     created = await shop.post("/v1/orders", json={"sku": "A-1", "quantity": 2})
     assert created.status_code == 201
@@ -53,11 +27,11 @@ async def test_create_and_read(shop: httpx.AsyncClient) -> None:
 
 
 async def test_a_database_that_is_busy_refuses_for_a_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: LogLines
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: UnreliableUpstream, logs: LogLines
 ) -> None:
     monkeypatch.setattr(f"{PACKAGE}.db.engine.BUSY_TIMEOUT_MS", 20)
     order = {"sku": "A-1", "quantity": 2}
-    with serving(make_app(tmp_path)) as url:
+    with serving(make_app(tmp_path, INVENTORY_BASE_URL=inventory.url)) as url:
         async with connect(url) as client:
             with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
@@ -96,8 +70,8 @@ async def test_invalid_orders(shop: httpx.AsyncClient, body: dict[str, object]) 
     assert (await shop.get("/v1/orders")).json() == before
 
 
-async def test_pages(tmp_path: Path) -> None:
-    with serving(make_app(tmp_path)) as url:
+async def test_pages(tmp_path: Path, inventory: UnreliableUpstream) -> None:
+    with serving(make_app(tmp_path, INVENTORY_BASE_URL=inventory.url)) as url:
         async with connect(url) as client:
             created = [
                 (await client.post("/v1/orders", json={"sku": f"A-{number}", "quantity": 1})).json()

@@ -151,6 +151,19 @@ async def test_the_deadline_of_the_request_bounds_any_composition(make: Make) ->
     current_deadline.reset(token)
 
 
+@pytest.mark.parametrize(("of_caller", "failures"), [(False, 1), (True, 0)])
+async def test_only_the_time_we_give_ourselves_speaks_against_the_upstream(
+    make: Make, of_caller: bool, failures: int
+) -> None:
+    pipeline = make(max_retries=0)
+    token = current_deadline.set(Deadline.after(0.02, of_caller=of_caller))
+    with pytest.raises(OperationTimeoutError):
+        await pipeline.call(lambda: asyncio.sleep(5), idempotent=True)
+    current_deadline.reset(token)
+    assert pipeline.breaker is not None
+    assert pipeline.breaker.failure_count == failures
+
+
 async def test_without_any_time_left_the_upstream_is_not_asked_and_not_blamed(make: Make) -> None:
     pipeline = make(failure_threshold=1)
     token = current_deadline.set(Deadline.after(0))

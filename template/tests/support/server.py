@@ -10,6 +10,15 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+_running: list[uvicorn.Server] = []
+
+
+def settle(seconds: float = 2.0) -> None:
+    """Wait until nothing is being served, for at most so long: the last line of a request comes after its answer."""
+    until = time.monotonic() + seconds
+    while any(server.server_state.tasks for server in _running) and time.monotonic() < until:
+        time.sleep(0.002)
+
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
@@ -20,12 +29,14 @@ def serving(app: ASGIApp) -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
+        _running.append(server)
         try:
             while not server.started:
                 assert thread.is_alive(), "the server did not start"
                 time.sleep(0.005)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
+            _running.remove(server)
             server.should_exit = True
             thread.join()
 

@@ -14,6 +14,7 @@ from tests.subject import (
     CallFinished,
     CircuitBreakerOpenError,
     CircuitState,
+    Degradation,
     Event,
     Events,
     Health,
@@ -109,7 +110,13 @@ async def test_the_open_circuit_spares_the_upstream_and_shows(upstream: Unreliab
     async with connect_to(upstream.url, policy, Events(LOGGED), clock) as connection:
         breaker = connection.pipeline.breaker
         assert breaker is not None
-        health = Health(Lifecycle(started=True), checks=[], breakers=[breaker], ready_requires=frozenset())
+        health = Health(
+            Lifecycle(started=True),
+            checks=[],
+            breakers=[breaker],
+            degradation=Degradation([], is_failure=lambda _: True, events=Events()),
+            ready_requires=frozenset(),
+        )
         for expected in (ServiceUnavailableError, CircuitBreakerOpenError, CircuitBreakerOpenError):
             with pytest.raises(expected):
                 await connection.get("/stock/A-1", Stock)

@@ -1,9 +1,11 @@
 """The engine: the pool of connections, and what each new connection is told."""
 
+import asyncio
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.util import await_only
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a SQLite writer waits for another before it gives up."""
@@ -17,6 +19,7 @@ def create_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(url, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "handle_error", _interrupt_sqlite)
     return engine
 
 
@@ -40,3 +43,11 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def _interrupt_sqlite(context: ExceptionContext) -> None:
+    # Whoever was cancelled would otherwise wait for the end of the statement, for which nobody waits any more: the
+    # connection is given back by the thread that works on it.
+    if isinstance(context.original_exception, asyncio.CancelledError) and context.connection is not None:
+        driver: Any = context.connection.connection.driver_connection
+        await_only(driver.interrupt())

@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from ..resilience.breaker import CircuitBreaker, CircuitState
+from ..resilience.degradation import Degradation, ServiceLevel
 from .checks import Check, CheckResult
 from .lifecycle import Lifecycle
 
 router = APIRouter(tags=["health"])
-
-HEALTH_PATHS = frozenset({"/livez", "/readyz", "/startupz", "/health"})
-"""What must tell of an overload rather than fall to it."""
 
 
 class ProbeReport(BaseModel):
@@ -43,6 +41,7 @@ class HealthReport(BaseModel):
     """The state of this process and of what it depends on."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
+    service_level: ServiceLevel
     checks: dict[str, CheckReport]
     circuit_breakers: dict[str, BreakerReport]
 
@@ -53,7 +52,8 @@ class Health:
     Args:
         lifecycle: of this process.
         checks: of everything without which there is nothing to serve.
-        breakers: of the upstreams.
+        breakers: of the upstreams; those of the features are added.
+        degradation: knows the level.
         ready_requires: names of checks without which this replica takes no traffic.
     """
 
@@ -62,11 +62,13 @@ class Health:
         lifecycle: Lifecycle,
         checks: list[Check],
         breakers: list[CircuitBreaker],
+        degradation: Degradation,
         ready_requires: frozenset[str],
     ) -> None:
         self.lifecycle = lifecycle
         self._checks = checks
-        self._breakers = breakers
+        self._breakers = [*breakers, *degradation.breakers.values()]
+        self._degradation = degradation
         self._ready_requires = ready_requires
 
     async def not_ready_because(self) -> list[str]:
@@ -90,7 +92,13 @@ class Health:
             for name, result in results.items()
         }
         breakers = {one.name: BreakerReport(state=one.state, failure_count=one.failure_count) for one in self._breakers}
-        return HealthReport(status=_overall(results, self._breakers), checks=checks, circuit_breakers=breakers)
+        level = self._degradation.level
+        return HealthReport(
+            status=_overall(results, self._breakers, level),
+            service_level=level,
+            checks=checks,
+            circuit_breakers=breakers,
+        )
 
     async def _run(self, checks: list[Check]) -> dict[str, CheckResult]:
         results = await asyncio.gather(*(check.run() for check in checks))
@@ -98,11 +106,12 @@ class Health:
 
 
 def _overall(
-    results: Mapping[str, CheckResult], breakers: Iterable[CircuitBreaker]
+    results: Mapping[str, CheckResult], breakers: Iterable[CircuitBreaker], level: ServiceLevel
 ) -> Literal["healthy", "degraded", "unhealthy"]:
     if not all(result.healthy for result in results.values()):
         return "unhealthy"
-    return "healthy" if all(one.state is CircuitState.CLOSED for one in breakers) else "degraded"
+    well = level is ServiceLevel.FULL and all(one.state is CircuitState.CLOSED for one in breakers)
+    return "healthy" if well else "degraded"
 
 
 def _health(request: Request) -> Health:

@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from ..resilience.breaker import CircuitState
+from ..resilience.degradation import ServiceLevel
 from ..resilience.events import (
     SUCCESS,
     AttemptFailed,
@@ -18,6 +19,7 @@ from ..resilience.events import (
     BreakerChanged,
     CallFinished,
     FallbackUsed,
+    LevelChanged,
     RetryBudgetExhausted,
     Subscriptions,
 )
@@ -104,10 +106,11 @@ class Metrics:
         self._breaker_transitions = Counter(
             "circuit_breaker_transitions_total", "Changes of state.", ["name", "to"], registry=self.registry
         )
-
         self._breaker_rejections = CounterTally(
             "circuit_breaker_rejections_total", "Calls refused by an open circuit.", ["name"], self.registry
         )
+        self._service_level = Gauge("service_level", "1 for the present level.", ["level"], registry=self.registry)
+        self._set_level(ServiceLevel.FULL.value)
 
     def observe_request(self, request: FinishedRequest) -> None:
         """Count one request that is over."""
@@ -128,6 +131,7 @@ class Metrics:
             FallbackUsed: lambda event: self._fallbacks.labels(event.name, event.kind).inc(),
             BreakerAdded: self._watch_breaker,
             BreakerChanged: self._observe_breaker,
+            LevelChanged: lambda event: self._set_level(event.new),
         }
 
     def exposition(self) -> bytes:
@@ -154,3 +158,7 @@ class Metrics:
     def _set_breaker_state(self, name: str, present: str) -> None:
         for state in CircuitState:
             self._breaker_state.labels(name, state.value).set(state.value == present)
+
+    def _set_level(self, present: str) -> None:
+        for level in ServiceLevel:
+            self._service_level.labels(level.value).set(level.value == present)

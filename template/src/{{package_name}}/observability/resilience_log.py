@@ -1,11 +1,13 @@
-"""What the resilience engine does, in the log: retries, spent budgets, changed breakers, substitutes.
+"""What the resilience engine does, in the log: retries, spent budgets, changed breakers, substitutes, service levels.
 
 Single attempts and calls leave no line: they would drown the others.
 """
 
+from ..errors.hierarchy import ApplicationError
 from ..resilience.events import (
     BreakerChanged,
     FallbackUsed,
+    LevelChanged,
     RetryBudgetExhausted,
     RetryScheduled,
     Subscriptions,
@@ -40,7 +42,20 @@ def _breaker(event: BreakerChanged) -> None:
 
 
 def _fallback(event: FallbackUsed) -> None:
-    log.warning("fallback used", upstream=event.name, kind=event.kind, exc_info=event.error)
+    error, cause = event.error, event.error.__cause__
+    log.warning(
+        "fallback used",
+        name=event.name,
+        kind=event.kind,
+        error_type=type(error).__name__,
+        cause_type=None if cause is None else type(cause).__name__,
+        # An error of ours says with its class what happened; while a circuit is open there is one for each call.
+        exc_info=None if isinstance(error, ApplicationError) else error,
+    )
+
+
+def _level(event: LevelChanged) -> None:
+    log.warning("service level changed", service_level=event.new, previous=event.old)
 
 
 LOGGED: Subscriptions = {
@@ -48,4 +63,5 @@ LOGGED: Subscriptions = {
     RetryBudgetExhausted: _budget,
     BreakerChanged: _breaker,
     FallbackUsed: _fallback,
+    LevelChanged: _level,
 }

@@ -1,6 +1,7 @@
 """The table of orders."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from uuid import uuid4
 
 from sqlalchemy import CheckConstraint, DateTime, String
@@ -9,8 +10,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..db.base import Base
 
 
+class OrderStatus(StrEnum):
+    """What has become of an order."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    """Taken while nobody could say whether there is enough."""
+
+
 class Order(Base):
-    """An accepted order."""
+    """An order we have taken."""
 
     __tablename__ = "orders"
     __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive"),)
@@ -18,5 +27,5 @@ class Order(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     sku: Mapped[str] = mapped_column(String(64))
     quantity: Mapped[int]
-    status: Mapped[str] = mapped_column(String(16), default="accepted")
+    status: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))

@@ -6,19 +6,27 @@ from fastapi import APIRouter, Query, Response
 
 from ..db.session import Session
 from ..errors.enrichment import error_context
-from ..errors.hierarchy import NotFoundError, ValidationError
+from ..errors.hierarchy import (
+    ConflictError,
+    FallbackChainExhaustedError,
+    NotFoundError,
+    UnprocessableError,
+    ValidationError,
+)
 from ..upstreams.inventory import Inventory
 from ..web.openapi import raises
 from . import repository
-from .schemas import Availability, NewOrder, OrderPage, OrderView, Sku
+from .schemas import Availability, NewOrder, OrderPage, OrderView, SearchPage, Sku
+from .search import Search
+from .service import Orders
 
 router = APIRouter(prefix="/v1", tags=["orders"])
 
 
-@router.post("/orders", status_code=201)
-async def create_order(new: NewOrder, session: Session) -> OrderView:
-    """Accept an order."""
-    return OrderView.model_validate(await repository.add_order(session, new.sku, new.quantity))
+@router.post("/orders", status_code=201, responses=raises(ConflictError, UnprocessableError))
+async def create_order(new: NewOrder, orders: Orders) -> OrderView:
+    """Take an order."""
+    return OrderView.model_validate(await orders.place(new))
 
 
 @router.get("/orders", responses=raises(ValidationError))
@@ -37,6 +45,21 @@ async def list_orders(
     return OrderPage(
         items=[OrderView.model_validate(order) for order in page], next_cursor=page[-1].id if more else None
     )
+
+
+# Before the next route, whose path would take "search" for the id of an order.
+@router.get("/orders/search", responses=raises(FallbackChainExhaustedError))
+async def search_orders(
+    q: Annotated[str, Query(min_length=1, max_length=64, description="A part of the product's name.")],
+    search: Search,
+    response: Response,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> SearchPage:
+    """Orders for a product, best first; a simpler or an earlier result while that cannot be had."""
+    found = await search.search(q, limit)
+    if found.age is not None:
+        response.headers["Age"] = str(round(found.age))
+    return found.value
 
 
 @router.get("/orders/{order_id}", responses=raises(NotFoundError))

@@ -1,5 +1,6 @@
 """What clients send and get."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,25 @@ class OrderPage(BaseModel):
 
     items: list[OrderView]
     next_cursor: str | None = Field(description="Ask again with this cursor for the rest; null at the end.")
+
+
+class SearchWay(StrEnum):
+    """How a search came to its result, from the best way to the last resort."""
+
+    RANKED = "ranked"
+    BASIC = "basic"
+    LAST_GOOD = "last_good"
+
+
+class SearchPage(BaseModel):
+    """What a search has found; frozen, for it is kept and given out again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[OrderView]
+    total: int | None = Field(description="How many orders match; null if counting them would have taken too long.")
+    degraded: bool = Field(description="Whether this is less than a search usually gives.")
+    answered_by: SearchWay = Field(description="Best first, newest first, or an earlier result with its `Age`.")
 
 
 class Availability(BaseModel):

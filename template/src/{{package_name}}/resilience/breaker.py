@@ -136,7 +136,7 @@ class CircuitBreaker:
         self.state = CLOSED
         self.epoch = 0
         self.rejections = 0
-        self._trial_at = 0.0
+        self._changed_at = clock()
         self._failures_at_opening = 0
         self._storage = _Storage(self._note_change)
         self._machine = pybreaker.CircuitBreaker(
@@ -211,7 +211,7 @@ class CircuitBreaker:
     def refuses_for(self) -> float:
         """Seconds for which calls are refused; 0 if the next one would be admitted. Changes nothing."""
         if self.state is OPEN:
-            seconds = self._trial_at - self._clock()
+            seconds = self._changed_at + self.recovery_timeout - self._clock()
             return seconds if seconds > 0 else 0.0
         return TRIAL_SECONDS if self._probing else 0.0
 
@@ -282,7 +282,7 @@ class CircuitBreaker:
     def _note_change(self, state: CircuitState) -> None:
         self.state = state
         self.epoch += 1
-        self._trial_at = self._clock() + self.recovery_timeout
+        self._changed_at = self._clock()
 
     def _report_success(self) -> None:
         if self._window is not None and self.state is CLOSED:

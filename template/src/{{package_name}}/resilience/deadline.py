@@ -9,20 +9,26 @@ TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 """How long the caller will wait: whole milliseconds from when it sends the request."""
 
 
+TIMER_SECONDS = 0.005
+"""How early a timer of the event loop may come, generously."""
+
+
 @dataclass(slots=True)
 class Deadline:
     """A moment after which the answer interests nobody.
 
     Args:
         at: seconds of `time.monotonic()`, which a worker thread knows too.
+        of_caller: whether the caller has asked for less time than we would give.
     """
 
     at: float
+    of_caller: bool = False
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
+    def after(cls, seconds: float, *, of_caller: bool = False) -> "Deadline":
         """The deadline `seconds` from now."""
-        return cls(time.monotonic() + seconds)
+        return cls(time.monotonic() + seconds, of_caller)
 
     def lift(self) -> None:
         """There is no limit any more, for everything that works for the same request."""
@@ -40,3 +46,12 @@ def time_left(limit: float) -> float:
     """`limit` seconds, or what the request has left if that is less."""
     deadline = current_deadline.get()
     return limit if deadline is None else min(limit, deadline.remaining())
+
+
+def caller_gave_up() -> bool:
+    """Whether the time is over that the caller gave, less than we would: what was not ready by then is not to blame.
+
+    Otherwise anybody could open our circuits with a few requests that nothing can answer in time.
+    """
+    deadline = current_deadline.get()
+    return deadline is not None and deadline.of_caller and deadline.remaining() < TIMER_SECONDS

@@ -74,8 +74,22 @@ class FallbackUsed(NamedTuple):
     error: Exception
 
 
+class LevelChanged(NamedTuple):
+    """The service offers less or more than before; both are names of levels."""
+
+    old: str
+    new: str
+
+
 Event = (
-    CallFinished | AttemptFailed | RetryScheduled | RetryBudgetExhausted | BreakerAdded | BreakerChanged | FallbackUsed
+    CallFinished
+    | AttemptFailed
+    | RetryScheduled
+    | RetryBudgetExhausted
+    | BreakerAdded
+    | BreakerChanged
+    | FallbackUsed
+    | LevelChanged
 )
 Subscriptions = Mapping[type, Callable[[Any], None]]
 """For each class of event, a function that takes one."""

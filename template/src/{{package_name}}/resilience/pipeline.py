@@ -21,7 +21,7 @@ from .attempt_timeout import AttemptTimeout
 from .breaker import CLOSED, CircuitBreaker, Verdict
 from .budget import RetryBudget
 from .bulkhead import Bulkhead
-from .deadline import time_left
+from .deadline import caller_gave_up, time_left
 from .events import SUCCESS, AttemptFailed, CallFinished, Event
 from .policy import Policy
 from .retry import Outcome, Retrier, Statistics
@@ -181,6 +181,8 @@ class Pipeline:
         """What the breaker counts: that it asks us to slow down, or that we have a bug, tells nothing of its health."""
         if self._answered(error):
             return Verdict.SUCCESS
+        if caller_gave_up():
+            return Verdict.NEITHER
         verdict = self._classifier.verdict(error)
         if verdict.category is ErrorCategory.RATE_LIMIT:
             return Verdict.NEITHER

@@ -53,9 +53,14 @@ class InventoryClient:
             ServiceUnavailableError, OperationTimeoutError: it cannot tell.
             IsolatedError: it refuses our request, which is a bug of ours; no caller has to know the HTTP client.
         """
-        return await self._connection.stale.call(("stock", sku), lambda: self._current_stock(sku))
+        return await self._connection.stale.call(("stock", sku), lambda: self.current_stock(sku))
 
-    async def _current_stock(self, sku: str) -> Stock:
+    async def current_stock(self, sku: str) -> Stock:
+        """The stock of `sku` as it is now.
+
+        Raises:
+            The same as `stock`.
+        """
         async with error_isolation("inventory stock"):
             try:
                 return await self._connection.get(f"/stock/{quote(sku, safe='')}", Stock)

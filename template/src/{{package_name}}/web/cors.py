@@ -35,5 +35,5 @@ def allow_origins(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
         allow_origins=origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "X-Service-Level", "Retry-After"],
     )

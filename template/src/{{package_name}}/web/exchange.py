@@ -6,6 +6,10 @@ from typing import Any
 from starlette.types import Message, Scope, Send
 
 from ..resilience.deadline import Deadline
+from ..resilience.degradation import Degradation, ServiceLevel
+
+SERVICE_LEVEL_HEADER = b"x-service-level"
+"""Sent while not everything is on offer; its absence says that all is."""
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "CONNECT"})
 
@@ -28,6 +32,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_degradation",
         "_extra_headers",
         "_send",
         "complete",
@@ -46,6 +51,7 @@ class Exchange:
         request_id: str,
         deadline: Deadline,
         extra_headers: list[tuple[bytes, bytes]],
+        degradation: Degradation,
     ) -> None:
         self.scope = scope
         self.deadline = deadline
@@ -56,12 +62,15 @@ class Exchange:
         self.timer: asyncio.Timeout | None = None
         self._send = send
         self._extra_headers = extra_headers
+        self._degradation = degradation
 
     async def send(self, message: Message) -> None:
         """Send `message`, with our headers on the first one."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._extra_headers]
+            if self._degradation.level is not ServiceLevel.FULL:
+                message["headers"].append((SERVICE_LEVEL_HEADER, self._degradation.level.value.encode()))
             # The deadline bounds the wait for an answer; how long a stream may flow is the endpoint's affair.
             if self.timer is not None and not self.timer.expired():
                 self.timer.reschedule(None)

@@ -18,6 +18,7 @@ from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
 from ..observability.exceptions import ReportedError
 from ..resilience.deadline import TIMEOUT_HEADER, Deadline, current_deadline
+from ..resilience.degradation import Degradation
 from .body_limit import limit_body, too_large
 from .exchange import ActiveRequests, Exchange
 from .request_id import HEADER, choose_request_id
@@ -48,10 +49,11 @@ class RequestMiddleware:
         answer_error: renders an error, and reports it.
         reporter: learns of failures that can no longer be answered.
         active_requests: counts the requests being served.
+        degradation: knows the level that answers tell.
         observers: called once for each request, after its end; they must not raise.
         deadline_seconds: from the arrival of a request to the start of its answer; less if the caller waits for less.
         max_active_requests: requests being served at the same time; more are refused at once.
-        never_refused: paths that are served all the same, for probes must tell of an overload and not fall to it.
+        always_served: whether a request is served all the same, for probes must tell of an overload and not fall to it.
         max_body_bytes: of a request's body.
     """
 
@@ -64,9 +66,10 @@ class RequestMiddleware:
         reporter: ErrorReporter,
         active_requests: ActiveRequests,
         observers: Sequence[RequestObserver],
+        degradation: Degradation,
         deadline_seconds: float,
         max_active_requests: int,
-        never_refused: frozenset[str],
+        always_served: Callable[[Scope], bool],
         max_body_bytes: int,
     ) -> None:
         self.app = around_answers(app)
@@ -75,9 +78,10 @@ class RequestMiddleware:
         self._answer_error = answer_error
         self._reporter = reporter
         self._observers = observers
+        self._degradation = degradation
         self._deadline_seconds = deadline_seconds
         self._max_active_requests = max_active_requests
-        self._never_refused = never_refused
+        self._always_served = always_served
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,13 +100,16 @@ class RequestMiddleware:
         seconds = min(self._deadline_seconds, waits)
         # A little earlier than our own timer: what waits inside can then say what it waited for, count it and find a
         # substitute. If both ended at once it would only be cancelled.
-        deadline = Deadline.after(seconds - min(LONGEST_RESERVE, seconds / 10))
-        exchange = Exchange(scope, send, name, deadline, [(HEADER, name.encode()), *SECURITY_HEADERS])
+        deadline = Deadline.after(
+            seconds - min(LONGEST_RESERVE, seconds / 10), of_caller=waits < self._deadline_seconds
+        )
+        headers = [(HEADER, name.encode()), *SECURITY_HEADERS]
+        exchange = Exchange(scope, send, name, deadline, headers, self._degradation)
         id_token = current_request_id.set(name)
         deadline_token = current_deadline.set(deadline)
         self._active.count += 1
         try:
-            if self._active.count > self._max_active_requests and scope["path"] not in self._never_refused:
+            if self._active.count > self._max_active_requests and not self._always_served(scope):
                 await self._answer(exchange, receive, OverloadedError("Too many requests are being served"))
             elif length > self._max_body_bytes:
                 await self._answer(exchange, receive, too_large())
@@ -127,6 +134,7 @@ class RequestMiddleware:
             if isinstance(error, TimeoutError) and timer.expired():
                 error = OperationTimeoutError("request", seconds)
             if not exchange.status:
+                exchange.timer = None  # It has ended with the block, and cannot be moved any more.
                 await self._answer(exchange, receive, error)
                 return
             # Half an answer is out. The server must cut the connection, or the half would look whole.
