@@ -116,22 +116,25 @@ async def test_a_route_that_is_not_there_is_told_in_a_sentence(service: str, mon
 
 
 def test_what_is_promised_is_kept() -> None:
-    assert list(PROMISES.broken(Score("hang", GOOD, attempts=343, recovered=7.0))) == []
+    assert list(PROMISES.broken(Score("hang", GOOD, attempts=343, recovered=7.0, lasted=7.0))) == []
 
 
 @pytest.mark.parametrize(
     ("score", "sentence"),
     [
-        (Score("hang", [*GOOD, Answer("503", 2.6)], 301, 7.0), "hang: a client waited 2.60 s; promised are 2 s"),
-        (Score("hang", GOOD, 344, 7.0), "hang: 344 attempts reached the upstream; promised are at most 343"),
-        (Score("hang", [Answer("503", 0.1)], 5, 7.0), "hang: 5 attempts reached the upstream; promised are at most 4"),
-        (Score("hang", [*GOOD, Answer("500", 0.1)], 301, 7.0), "hang: clients got 500, which is not documented"),
+        (Score("hang", [*GOOD, Answer("503", 2.6)], 301, 7.0, 7.0), "hang: a client waited 2.60 s; promised are 2 s"),
+        (Score("hang", GOOD, 344, 7.0, 7.0), "hang: 344 attempts reached the upstream; promised are at most 343"),
         (
-            Score("hang", [*GOOD, Answer(NO_ANSWER, 0.1)], 1, 7.0),
+            Score("hang", [Answer("503", 0.1)], 5, 7.0, 7.0),
+            "hang: 5 attempts reached the upstream; promised are at most 4",
+        ),
+        (Score("hang", [*GOOD, Answer("500", 0.1)], 301, 7.0, 7.0), "hang: clients got 500, which is not documented"),
+        (
+            Score("hang", [*GOOD, Answer(NO_ANSWER, 0.1)], 1, 7.0, 7.0),
             "hang: clients got no answer, which is not documented",
         ),
-        (Score("hang", GOOD, 300, 7.6), "hang: no fresh answer within 7 s of its end"),
-        (Score("hang", GOOD, 300, None), "hang: no fresh answer within 7 s of its end"),
+        (Score("hang", GOOD, 300, 7.6, 7.0), "hang: no fresh answer within 7 s of its end"),
+        (Score("hang", GOOD, 300, None, 7.0), "hang: no fresh answer within 7 s of its end"),
     ],
 )
 def test_each_promise_can_be_broken(score: Score, sentence: str) -> None:
@@ -141,6 +144,7 @@ def test_each_promise_can_be_broken(score: Score, sentence: str) -> None:
 
 def test_what_a_policy_turns_off_is_promised_accordingly() -> None:
     strict = Promises.of(Policy(retry_budget=0.0, breaker_enabled=False).over(POLICY), frozenset(), within=1.0)
-    assert (strict.within, strict.most_attempts(10), strict.recovery) == (1.0, 10, 2.0)
+    assert (strict.within, strict.most_attempts(10, 7.0), strict.recovery) == (1.0, 10, 2.0)
+    assert PROMISES.most_attempts(1000, 25.0) == 1000 + 100 + 10 + 3 * 3
     free = Promises.of(Policy(max_retries=0).over(POLICY), frozenset())
-    assert free.most_attempts(10) == 10
+    assert free.most_attempts(10, 7.0) == 10
