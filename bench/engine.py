@@ -6,15 +6,11 @@ nothing. Rounds alternate between all subjects, so that whatever else the machin
 
 import asyncio
 import functools
-import importlib
 import random
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiobreaker
@@ -29,7 +25,7 @@ from hyx.timeout import timeout as hyx_timeout
 from purgatory import AsyncCircuitBreakerFactory
 
 from bench.figures import Figure
-from bench.render import render_default
+from bench.service import Modules, example_policy, rendered
 
 ROUNDS, CALLS = 41, 1000
 Subject = Callable[[], Awaitable[object]]
@@ -37,19 +33,12 @@ Subject = Callable[[], Awaitable[object]]
 
 def figures() -> list[Figure]:
     """The cost of a success, of a failure and of an open circuit, each against the cheapest peer of the same run."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = render_default(Path(folder))
-        sys.path.insert(0, str(project / "src"))
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_measure("orders_service"))
-        finally:
-            sys.path.remove(str(project / "src"))
-            shutil.rmtree(project)
+    with rendered() as module, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(module))
 
 
-async def _measure(package: str) -> list[Figure]:
-    ours = _ours(package)
+async def _measure(module: Modules) -> list[Figure]:
+    ours = _ours(module)
     success = await _interleaved(
         {
             "ours": ours.success,
@@ -105,16 +94,12 @@ class _Ours(NamedTuple):
     open: Subject
 
 
-def _ours(package: str) -> _Ours:
-    def module(name: str) -> Any:
-        return importlib.import_module(f"{package}.{name}")
-
+def _ours(module: Modules) -> _Ours:
     classifier = module("errors.classification").ErrorClassifier()
     metrics = module("observability.metrics").Metrics("copier", active_requests=lambda: 0)
     events = module("resilience.events").Events(module("observability.resilience_log").LOGGED, metrics.resilience())
     module("observability.logs").configure_logging("CRITICAL")
-    general = module("resilience.policy").Policy(max_retries=3, retry_backoff_multiplier=2.0)
-    policy = module("upstreams.inventory").INVENTORY.policy.over(general.over(module("resilience.policy").DEFAULTS))
+    policy = example_policy(module)
 
     def pipeline(**changes: Any) -> Any:
         changed = module("resilience.policy").Policy(**changes).over(policy)

@@ -29,6 +29,7 @@ from .declaration import Upstream
         retry_delay=0.1,
         failure_ratio=0.5,
         minimum_calls=10,
+        window=5.0,
         recovery_timeout=5.0,
     ),
 )

@@ -23,6 +23,7 @@ INVENTORY = Upstream(
         retry_delay=0.1,
         failure_ratio=0.5,
         minimum_calls=10,
+        window=5.0,
         recovery_timeout=5.0,
         success_threshold=1,
         stale_if_error=300.0,
