@@ -91,9 +91,10 @@ def test_a_limit_of_a_loop_that_is_gone_bothers_nobody() -> None:
             await asyncio.sleep(60)
 
     loop = asyncio.new_event_loop()
-    held = loop.create_task(hold())
+    work = hold()
+    held = loop.create_task(work)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     assert asyncio.run(late(limits)) < 1
     assert not held.done()
-    held.get_coro().close()
+    work.close()
