@@ -69,13 +69,18 @@ class UpstreamConnection:
         # Phase by phase: an attempt as a whole is bounded by the pipeline, for a body that drips never meets these. Waiting
         # for a free connection is no fault of the upstream, so it ends before the attempt does.
         attempt_timeout = self.pipeline.attempt_timeout
+        self._transport: Any = httpx.AsyncHTTPTransport(
+            trust_env=False,  # Proxies and the like are settings, and settings are handed down.
+            limits=httpx.Limits(max_connections=policy.max_concurrency, max_keepalive_connections=20),
+        )
+        self._may_have_orphans = False
         self._client = httpx.AsyncClient(
             base_url=base_url,
-            trust_env=False,  # Proxies and the like are settings, and settings are handed down.
+            transport=self._transport,
+            trust_env=False,
             timeout=httpx.Timeout(
                 attempt_timeout, connect=min(connect_timeout, attempt_timeout), pool=attempt_timeout / 2
             ),
-            limits=httpx.Limits(max_connections=policy.max_concurrency, max_keepalive_connections=20),
         )
 
     async def __aenter__(self) -> Self:
@@ -142,9 +147,15 @@ class UpstreamConnection:
 
         async def attempt() -> Model:
             sent[TIMEOUT_HEADER] = str(int(time_left(self.pipeline.attempt_timeout) * 1000))
-            async with self._client.stream(method, path, headers=sent, **options) as response:
-                response.raise_for_status()
-                content = await self._read(response)
+            try:
+                if self._may_have_orphans:
+                    await self._close_orphans()
+                async with self._client.stream(method, path, headers=sent, **options) as response:
+                    response.raise_for_status()
+                    content = await self._read(response)
+            except BaseException:
+                self._may_have_orphans = True
+                raise
             try:
                 return model.model_validate_json(content)
             except ValidationError as error:
@@ -152,6 +163,22 @@ class UpstreamConnection:
 
         with upstream_errors(self.name, self.pipeline.total_timeout):
             return await self.pipeline.call(attempt, idempotent=idempotent)
+
+    async def _close_orphans(self) -> None:
+        """Take out of the pool what a cancelled request has left there, and close it.
+
+        Cancelled between getting a connection and using it, httpcore keeps that connection for ever: it is not idle, not
+        closed and nobody's, but it counts. A timeout is a cancellation too, so that an upstream which hangs would fill
+        the pool until the process ends.
+        """
+        self._may_have_orphans = False
+        pool = self._transport._pool  # httpcore has no other way; tests/upstreams/test_compositions.py pins it.
+        used = [request.connection for request in pool._requests]
+        orphans = [one for one in pool.connections if not (one in used or one.is_idle() or one.is_closed())]
+        for orphan in orphans:
+            if orphan in pool._connections:  # Else another call was faster.
+                pool._connections.remove(orphan)
+                await orphan.aclose()
 
     async def _read(self, response: httpx.Response) -> bytes:
         """The body, as long as it is of a bearable size: compressed, a small one can fill the memory."""
