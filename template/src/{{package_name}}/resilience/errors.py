@@ -24,6 +24,7 @@ def register_errors(classifier: ErrorClassifier) -> None:
         asyncio.LimitOverrunError,
         asyncio.QueueEmpty,
         asyncio.QueueFull,
+        getattr(asyncio, "QueueShutDown", asyncio.QueueFull),  # Since Python 3.13.
         asyncio.SendfileNotAvailableError,
     ):
         classifier.register(bug, BUG)
