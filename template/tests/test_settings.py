@@ -156,6 +156,8 @@ def test_a_misspelt_name_is_noticed() -> None:
         _load(ERROR_HANDLING_DEFAULT_TIMOUT="3")
     with pytest.raises(SettingsError, match="did you mean UPSTREAM_LEDGER_MAX_RETRIES"):
         _load(UPSTREAM_LEDGER_MAX_RETRY="3")
+    with pytest.raises(SettingsError, match="did you mean UPSTREAM_LEDGER_TOTAL_TIMEOUT"):
+        _load(UPSTREAM_LEGDER_TOTAL_TIMEOUT="3")
 
 
 def test_the_report_tells_the_origin_and_masks_secrets(tmp_path: Path) -> None:

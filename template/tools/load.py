@@ -8,9 +8,6 @@ from typing import NamedTuple, Self
 
 import httpx
 
-PATIENCE = 10.0
-"""Seconds after which a client gives up."""
-
 FRESH, STALE, NO_ANSWER = "fresh", "stale", "no answer"
 
 KNOWN = tuple(f"known-{number}" for number in range(5))
@@ -33,15 +30,17 @@ class Clients:
     Args:
         base_url: of the server.
         route: as in the OpenAPI document; its parameter is what is asked for.
+        patience: seconds after which a client gives up.
     """
 
-    def __init__(self, base_url: str, route: str) -> None:
+    def __init__(self, base_url: str, route: str, patience: float = 10.0) -> None:
+        self._patience = patience
         self._route = route
         self._new = (f"new-{number}" for number in itertools.count())
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         # Without certificates, which take long to load.
         self._client = httpx.AsyncClient(
-            base_url=base_url, timeout=PATIENCE, limits=limits, trust_env=False, verify=False
+            base_url=base_url, timeout=patience, limits=limits, trust_env=False, verify=False
         )
 
     async def __aenter__(self) -> Self:
@@ -54,7 +53,7 @@ class Clients:
         """One request; whatever goes wrong is an answer too."""
         begin = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 response = await self._client.get(re.sub(r"\{\w+\}", key, self._route))
         except (httpx.TransportError, TimeoutError):
             return Answer(NO_ANSWER, time.monotonic() - begin)

@@ -109,3 +109,10 @@ def test_both_errors_of_a_failed_fallback_are_kept() -> None:
 def test_what_the_raiser_said_stands() -> None:
     error = ApplicationError("No", sku="A-1").enrich(sku="B-2", order="o-1")
     assert error.context == {"sku": "A-1", "order": "o-1"}
+
+
+def test_an_open_circuit_takes_what_every_error_takes() -> None:
+    cause = KeyError()
+    error = hierarchy.CircuitBreakerOpenError("ledger", cause=cause, code="mine", context={"a": 1}, b=2)
+    assert (error.cause, error.code, error.context) == (cause, "mine", {"a": 1, "b": 2, "service_name": "ledger"})
+    assert str(error) == str(hierarchy.CircuitBreakerOpenError("ledger")) == "Circuit breaker 'ledger' is open"

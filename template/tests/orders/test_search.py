@@ -110,6 +110,22 @@ async def test_a_ranking_that_takes_too_long_is_ended(
         assert await search(searched, "a") == (NEWEST_FIRST, "basic", True)
 
 
+async def test_a_database_that_hangs_leaves_time_for_the_last_good_result(
+    searched: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (await search(searched, "a"))[0]
+
+    async def hang(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    for name in ("search_ranked", "search"):
+        monkeypatch.setattr(f"{PACKAGE}.orders.repository.{name}", hang)
+    for name in ("RANKED_SECONDS", "BASIC_SECONDS"):
+        monkeypatch.setattr(f"{PACKAGE}.orders.search.{name}", 0.05)
+    async with asyncio.timeout(5):
+        assert await search(searched, "a") == (found, "last_good", True)
+
+
 async def test_the_ranking_is_off_after_a_failure_and_comes_back(
     app: Application, searched: httpx.AsyncClient, rank_by: Callable[[Query], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

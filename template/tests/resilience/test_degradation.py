@@ -126,7 +126,7 @@ async def test_a_bug_and_a_cancellation_turn_nothing_off(degradation: Degradatio
 
 
 async def test_a_caller_that_waits_for_less_than_we_do_turns_nothing_off(degradation: Degradation) -> None:
-    token = current_deadline.set(Deadline.after(0.02, of_caller=True))
+    token = current_deadline.set(Deadline.after(0.02, caller_waits=0.02))
     with pytest.raises(OperationTimeoutError):
         await degradation.call(HINTS, lambda: with_timeout(asyncio.sleep(5), 60))
     current_deadline.reset(token)
@@ -203,6 +203,19 @@ async def test_back_to_automatic_is_back_to_what_works(degradation: Degradation)
 def test_what_has_to_be_on_is_no_feature(lowest: ServiceLevel) -> None:
     with pytest.raises(ValueError, match="'search' must be off at minimal"):
         Feature("search", lowest=lowest)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, float("nan"), float("inf")])
+def test_a_feature_comes_back_after_some_seconds(seconds: float) -> None:
+    with pytest.raises(ValueError, match="recovery_timeout"):
+        Feature("hints", recovery_timeout=seconds)
+
+
+def test_each_feature_has_a_name_of_its_own(clock: Clock) -> None:
+    with pytest.raises(ValueError, match="snake_case"):
+        Feature("No Name!")
+    with pytest.raises(ValueError, match="hints"):
+        Degradation([HINTS, HINTS], is_failure=lambda _: True, events=Events(), clock=clock)
 
 
 def test_without_features_all_is_on(seen: list[Event]) -> None:

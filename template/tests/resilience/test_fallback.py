@@ -52,11 +52,6 @@ def name_of(error: BaseException) -> str:
 
 
 @pytest.fixture
-def seen() -> list[Event]:
-    return []
-
-
-@pytest.fixture
 def substitutes(seen: list[Event]) -> Substitutes:
     return Substitutes(ErrorClassifier(), seen.append)
 
@@ -191,11 +186,16 @@ async def test_what_is_remembered_is_remembered_for_the_next_request(
     substitutes: Substitutes, seen: list[Event]
 ) -> None:
     error = FallbackChainExhaustedError()
-    await substitutes.last_good("rates", 60).call("eur", gives("good"))
-    answer = await substitutes.last_good("rates", 60).call("eur", fails(error))
+    await substitutes.last_good("rates", 60, max_entries=10).call("eur", gives("good"))
+    answer = await substitutes.last_good("rates", 60, max_entries=10).call("eur", fails(error))
     assert isinstance(answer, Answer)
     assert answer.value == "good"
     assert answer.age is not None
     assert seen == [FallbackUsed("rates", "stale", error)]
     with pytest.raises(FallbackChainExhaustedError):
-        await substitutes.last_good("other", 60).call("eur", fails(error))
+        await substitutes.last_good("other", 60, max_entries=10).call("eur", fails(error))
+
+
+async def test_a_chain_of_nothing_is_a_bug(chain: FallbackChain) -> None:
+    with pytest.raises(ValueError, match="rates"):
+        await chain.execute({})

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -151,17 +152,43 @@ async def test_the_deadline_of_the_request_bounds_any_composition(make: Make) ->
     current_deadline.reset(token)
 
 
-@pytest.mark.parametrize(("of_caller", "failures"), [(False, 1), (True, 0)])
-async def test_only_the_time_we_give_ourselves_speaks_against_the_upstream(
-    make: Make, of_caller: bool, failures: int
+@pytest.mark.parametrize(
+    ("caller_waits", "attempt_timeout", "failures"),
+    [(math.inf, 10.0, 1), (0.02, 10.0, 0), (0.02, 0.05, 0), (0.02, 0.03, 1)],
+)
+async def test_a_caller_that_gives_too_little_time_speaks_against_nobody(
+    make: Make, caller_waits: float, attempt_timeout: float, failures: int
 ) -> None:
-    pipeline = make(max_retries=0)
-    token = current_deadline.set(Deadline.after(0.02, of_caller=of_caller))
+    pipeline = make(max_retries=0, attempt_timeout=attempt_timeout)
+    token = current_deadline.set(Deadline.after(0.02, caller_waits=caller_waits))
     with pytest.raises(OperationTimeoutError):
         await pipeline.call(lambda: asyncio.sleep(5), idempotent=True)
     current_deadline.reset(token)
     assert pipeline.breaker is not None
     assert pipeline.breaker.failure_count == failures
+
+
+async def test_what_fails_within_the_time_of_a_caller_is_to_blame(make: Make) -> None:
+    pipeline = make(max_retries=0)
+    token = current_deadline.set(Deadline.after(4, caller_waits=4))
+    with pytest.raises(ServiceUnavailableError):
+        await pipeline.call(Calls(down()), idempotent=True)
+    current_deadline.reset(token)
+    assert pipeline.breaker is not None
+    assert pipeline.breaker.failure_count == 1
+
+
+async def test_a_trial_has_the_time_it_needs(make: Make, clock: Clock) -> None:
+    pipeline = make(attempt_timeout=2.0, success_threshold=1)
+    assert pipeline.breaker is not None
+    pipeline.breaker.open()
+    clock.pass_(60)
+    token = current_deadline.set(Deadline.after(0.9))
+    with pytest.raises(CircuitBreakerOpenError):
+        await pipeline.call(Calls(), idempotent=True)
+    current_deadline.reset(token)
+    assert pipeline.breaker.state is CircuitState.OPEN
+    assert await pipeline.call(Calls(), idempotent=True) == "done"
 
 
 async def test_without_any_time_left_the_upstream_is_not_asked_and_not_blamed(make: Make) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tenacity import RetryCallState, stop_after_attempt, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_fixed
 from tenacity.asyncio import AsyncRetrying
 from tenacity.asyncio import retry_if_result as retry_if_result_async
 
@@ -25,6 +25,15 @@ from tests.subject import DEFAULTS, ErrorClassifier, Events, Pipeline, Policy
         ({"failure_threshold": 0}, "failure_threshold"),
         ({"success_threshold": 0}, "success_threshold"),
         ({"failure_ratio": 1.5}, "failure_ratio"),
+        ({"max_concurrency": float("nan")}, "max_concurrency"),
+        ({"max_concurrency": 2.5}, "max_concurrency"),
+        ({"max_retries": 1.5}, "max_retries"),
+        ({"retry_backoff_multiplier": float("nan")}, "retry_backoff_multiplier"),
+        ({"retry_backoff_multiplier": float("inf")}, "retry_backoff_multiplier"),
+        ({"retry_budget": 50}, "retry_budget"),
+        ({"wait": 1.0}, "wait"),
+        ({"stop": 3}, "stop"),
+        ({"when": retry_if_exception_type}, "when"),
         ({"failure_ratio": 0.0}, "failure_ratio"),
         (
             {"total_timeout": 1.0, "attempt_timeout": 2.0},

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -83,18 +85,23 @@ async def test_of_an_awaitable() -> None:
     assert isinstance(late.value.__cause__, OperationTimeoutError)
 
 
-async def test_as_decorator_of_both_kinds_of_function() -> None:
-    @timeout(0.05)
-    async def wait(seconds: float) -> str:
-        await asyncio.sleep(seconds)
-        return "done"
+async def wait(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "done"
 
-    @timeout(0.05)
-    def block(seconds: float) -> str:
-        time.sleep(seconds)
-        return "done"
 
-    for function in (wait, block):
-        assert await function(0.0) == "done"
-        with pytest.raises(OperationTimeoutError):
-            await function(0.3)
+def block(seconds: float) -> str:
+    time.sleep(seconds)
+    return "done"
+
+
+@pytest.mark.parametrize("function", [wait, block])
+async def test_as_decorator_of_both_kinds_of_function(function: Callable[[float], Any]) -> None:
+    assert await timeout(30)(function)(0.0) == "done"
+    with pytest.raises(OperationTimeoutError):
+        await timeout(0.05)(function)(0.5)
+
+
+async def test_a_limit_inside_is_not_taken_for_the_own_one() -> None:
+    with pytest.raises(OperationTimeoutError, match="sleep"):
+        await with_timeout(with_timeout(asyncio.sleep(5), 0.01), 30, LookupError("late"))

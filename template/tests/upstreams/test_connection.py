@@ -8,8 +8,9 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
+from tenacity import wait_fixed
 
 from tests.subject import (
     LONGEST_RETRY_AFTER,
@@ -17,6 +18,7 @@ from tests.subject import (
     Deadline,
     OperationTimeoutError,
     OverloadedError,
+    Policy,
     ServiceUnavailableError,
     UpstreamConnection,
     current_deadline,
@@ -51,6 +53,33 @@ async def test_the_upstream_learns_how_long_we_wait(
     whole, shorter = (int(request.headers["x-request-timeout-ms"]) for request in upstream.requests)
     assert whole == 400
     assert 0 < shorter <= 300
+
+
+async def test_a_later_attempt_tells_what_is_left_for_it(upstream: UnreliableUpstream) -> None:
+    upstream.fail(Fault(FaultKind.HANG))
+    policy = Policy(total_timeout=0.5, attempt_timeout=0.4, max_retries=1, wait=wait_fixed(0)).over(POLICY)
+    async with connect_to(upstream.url, policy) as connection:
+        with pytest.raises(OperationTimeoutError):
+            await connection.get("/stock/A-1", Stock)
+    first, second = (int(request.headers["x-request-timeout-ms"]) for request in upstream.requests)
+    assert first == 400
+    assert second <= 100
+
+
+async def test_a_connection_outlives_an_answer_that_is_no_success() -> None:
+    app, clients = FastAPI(), set()
+
+    @app.get("/stock/{sku}")
+    async def answer(request: Request) -> Response:
+        clients.add(request.client)
+        return Response(b"{}", status_code=404)
+
+    with serving(app) as url:
+        async with connect_to(url, POLICY) as connection:
+            for _ in range(5):
+                with pytest.raises(httpx.HTTPStatusError):
+                    await connection.get("/stock/A-1", Stock)
+    assert len(clients) == 1
 
 
 @pytest.mark.parametrize("path", ["stock/A-1", "//evil.example/stock", "http://evil.example/", "/stock/../admin", "/."])

@@ -1,8 +1,10 @@
 """More requests than the service can serve, and callers that wait for less than it would take."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -51,6 +53,34 @@ async def test_what_is_no_number_of_milliseconds_is_ignored(small_service: str, 
     async with connect(small_service) as client:
         response = await client.get("/fail/slow?seconds=0", headers={"X-Request-Timeout-Ms": value})
     assert response.status_code == 200
+
+
+async def test_probes_have_all_the_time_there_is(small_service: str) -> None:
+    async with connect(small_service) as client:
+        for path in ("/livez", "/readyz", "/startupz", "/health"):
+            assert (await client.get(path, headers={"X-Request-Timeout-Ms": "0"})).status_code == 200
+
+
+async def test_probes_answer_while_every_thread_is_taken(tmp_path: Path) -> None:
+    release = threading.Event()
+    app = make_app(tmp_path)
+
+    @app.get("/block")
+    def block() -> str:
+        release.wait(30)
+        return "done"
+
+    with serving(app) as url:
+        async with connect(url) as client:
+            blocked = [asyncio.create_task(client.get("/block", timeout=60)) for _ in range(60)]
+            try:
+                await asyncio.sleep(0.5)
+                for path in ("/livez", "/readyz", "/startupz", "/health"):
+                    assert (await client.get(path, timeout=5)).status_code == 200
+                assert not any(task.done() for task in blocked)
+            finally:
+                release.set()
+                await asyncio.gather(*blocked)
 
 
 async def test_a_caller_cannot_ask_for_more_than_there_is(failing_client: httpx.AsyncClient) -> None:

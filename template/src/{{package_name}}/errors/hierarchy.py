@@ -255,10 +255,13 @@ class CircuitBreakerOpenError(ApplicationError):
     public_text = "The service is temporarily unavailable"
 
     def __init__(self, service_name: str, *, retry_after: float | None = None, **details: Any) -> None:
+        if details:
+            super().__init__("", retry_after=retry_after, service_name=service_name, **details)
+            return
         # Every call of an open circuit raises one, and few are ever read: so no text yet, and not the root's own way.
         self.retry_after = retry_after
-        self.context = details
         details["service_name"] = service_name
+        self.context = details
 
     def __str__(self) -> str:
         return f"Circuit breaker '{self.context['service_name']}' is open"

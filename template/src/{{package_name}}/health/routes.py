@@ -114,7 +114,9 @@ def _overall(
     return "healthy" if well else "degraded"
 
 
-def _health(request: Request) -> Health:
+# Async, here and wherever requests get something: a function that is not takes one of the few threads, and probes must
+# answer while all of them are taken.
+async def _health(request: Request) -> Health:
     health: Health = request.state.health
     return health
 

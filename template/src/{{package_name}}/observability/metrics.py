@@ -149,6 +149,8 @@ class Metrics:
 
     def _watch_breaker(self, event: BreakerAdded) -> None:
         self._breaker_rejections.readers[event.name,] = event.rejections
+        for state in CircuitState:
+            self._breaker_transitions.labels(event.name, state.value)  # At zero, or the first change would not show.
         self._set_breaker_state(event.name, CircuitState.CLOSED.value)
 
     def _observe_breaker(self, event: BreakerChanged) -> None:

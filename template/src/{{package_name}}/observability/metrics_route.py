@@ -1,13 +1,17 @@
 """`GET /metrics`."""
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 router = APIRouter()
 
 
-# Not async: rendering many series takes a while, which a worker thread may spend and the event loop may not.
 @router.get("/metrics", include_in_schema=False)
-def metrics(request: Request) -> Response:
+async def metrics(request: Request) -> Response:
     """The metrics of this process, for Prometheus to scrape."""
-    return Response(request.app.state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    # Rendering many series takes a while, which the event loop may not spend; nor may it wait for the threads that
+    # endpoints take, for what is slow must be seen.
+    exposition = await asyncio.to_thread(request.app.state.metrics.exposition)
+    return Response(exposition, media_type=CONTENT_TYPE_LATEST)

@@ -23,7 +23,7 @@ def _retry(event: RetryScheduled) -> None:
         upstream=event.name,
         attempt=event.number,
         delay_ms=round(event.delay * 1000, 1),
-        error_type=type(event.error).__name__,
+        error_type=None if event.error is None else type(event.error).__name__,
     )
 
 

@@ -23,11 +23,14 @@ from .schemas import OrderView, SearchPage, SearchWay
 
 RANKED_SEARCH = Feature("ranked_search", lowest=ServiceLevel.FULL, recovery_timeout=5.0)
 
-RANKED_SECONDS, COUNT_SECONDS = 0.5, 0.2
-"""Limits of the ranking and of the count; whoever searches will not wait for either."""
+RANKED_SECONDS, BASIC_SECONDS, COUNT_SECONDS = 0.5, 2.0, 0.2
+"""Limits of each way and of the count. Without one, a database that hangs would leave no time for the last good result."""
 
 KEPT_SECONDS = 300.0
 """Age up to which a result is still worth more than none."""
+
+KEPT_RESULTS = 100
+"""Anybody may search for anything, so this is what searches can make us remember."""
 
 
 class OrderSearch:
@@ -40,7 +43,7 @@ class OrderSearch:
         self._degradation = degradation
         self._substitutes = substitutes
         self._chain = FallbackChain("order_search", substitutes)
-        self._last_good = substitutes.last_good("order_search", KEPT_SECONDS)
+        self._last_good = substitutes.last_good("order_search", KEPT_SECONDS, max_entries=KEPT_RESULTS)
 
     async def search(self, text: str, limit: int) -> Answer[SearchPage]:
         """At most `limit` orders for products with `text` in their name, and how old that is if it is not current.
@@ -72,8 +75,9 @@ class OrderSearch:
                 return _views(await repository.search_ranked(session, text, limit))
 
     async def _basic(self, text: str, limit: int) -> list[OrderView]:
-        async with self._session() as session:
-            return _views(await repository.search(session, text, limit))
+        with time_limit("basic search", BASIC_SECONDS):
+            async with self._session() as session:
+                return _views(await repository.search(session, text, limit))
 
     async def _count(self, text: str) -> int:
         async with self._session() as session:
@@ -89,7 +93,7 @@ def _views(orders: list[Order]) -> list[OrderView]:
     return [OrderView.model_validate(order) for order in orders]
 
 
-def order_search(request: Request) -> OrderSearch:
+async def order_search(request: Request) -> OrderSearch:
     """The search for this request."""
     return OrderSearch(request.state.sessions, request.state.degradation, request.state.substitutes)
 

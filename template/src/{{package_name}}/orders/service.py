@@ -56,7 +56,7 @@ async def _nobody_knows() -> None:
     return None
 
 
-def order_service(request: Request, session: Session, inventory: Inventory) -> OrderService:
+async def order_service(request: Request, session: Session, inventory: Inventory) -> OrderService:
     """The service for this request."""
     return OrderService(session, inventory, request.state.substitutes)
 

@@ -61,7 +61,7 @@ class _QueuedLimit(time_limit):
 
     def __init__(self, shared: AttemptTimeout) -> None:
         self._shared = shared
-        self._expired = self.finished = False
+        self.expired = self.finished = False
 
     def __enter__(self) -> Self:
         shared = self._shared
@@ -84,6 +84,7 @@ class _QueuedLimit(time_limit):
         queue = self._shared.queue
         while queue and queue[0].finished:
             queue.popleft()
-        if self._expired:
+        if self.expired:
             self.operation, self.seconds = self._shared.operation, self._shared.seconds
             self._raise(error)
+        del self._task  # A slow one at the head of the queue would keep it, and all that it knows.

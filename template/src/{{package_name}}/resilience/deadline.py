@@ -8,7 +8,6 @@ from dataclasses import dataclass
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 """How long the caller will wait: whole milliseconds from when it sends the request."""
 
-
 TIMER_SECONDS = 0.005
 """How early a timer of the event loop may come, generously."""
 
@@ -19,16 +18,16 @@ class Deadline:
 
     Args:
         at: seconds of `time.monotonic()`, which a worker thread knows too.
-        of_caller: whether the caller has asked for less time than we would give.
+        caller_waits: seconds that the caller has given, if that is less than we would.
     """
 
     at: float
-    of_caller: bool = False
+    caller_waits: float = math.inf
 
     @classmethod
-    def after(cls, seconds: float, *, of_caller: bool = False) -> "Deadline":
+    def after(cls, seconds: float, *, caller_waits: float = math.inf) -> "Deadline":
         """The deadline `seconds` from now."""
-        return cls(time.monotonic() + seconds, of_caller)
+        return cls(time.monotonic() + seconds, caller_waits)
 
     def lift(self) -> None:
         """There is no limit any more, for everything that works for the same request."""
@@ -48,10 +47,11 @@ def time_left(limit: float) -> float:
     return limit if deadline is None else min(limit, deadline.remaining())
 
 
-def caller_gave_up() -> bool:
-    """Whether the time is over that the caller gave, less than we would: what was not ready by then is not to blame.
+def caller_gave_up(needed: float = math.inf) -> bool:
+    """Whether the time is over that the caller gave, and it was less than half of the `needed` seconds.
 
-    Otherwise anybody could open our circuits with a few requests that nothing can answer in time.
+    What was not ready by then is not to blame, or anybody could open our circuits with a few requests that nothing can
+    answer in time. A caller that gives enough is different: what hangs is seen through its deadline too.
     """
     deadline = current_deadline.get()
-    return deadline is not None and deadline.of_caller and deadline.remaining() < TIMER_SECONDS
+    return deadline is not None and deadline.caller_waits < needed / 2 and deadline.remaining() < TIMER_SECONDS

@@ -4,6 +4,8 @@ A feature that fails is off at once, and is tried again by single calls until on
 offer is told as a level, which follows from the features. Somebody in an incident may hold it where they want it.
 """
 
+import math
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ class ServiceLevel(Enum):
 
 
 _LEVELS = list(ServiceLevel)
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Feature:
         recovery_timeout: seconds from a failure to the first call that tries whether it works again.
 
     Raises:
-        ValueError: it could never be off.
+        ValueError: naming what is wrong.
     """
 
     name: str
@@ -55,6 +58,10 @@ class Feature:
     recovery_timeout: float = 30.0
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"Feature name {self.name!r} must be in snake_case")
+        if not 0 < self.recovery_timeout < math.inf:
+            raise ValueError(f"Feature {self.name!r}: recovery_timeout must be a number of seconds above zero")
         if self.lowest not in {ServiceLevel.FULL, ServiceLevel.DEGRADED}:
             raise ValueError(f"Feature {self.name!r} must be off at {ServiceLevel.MINIMAL.value}")
 
@@ -86,7 +93,11 @@ class Degradation:
         self.level = ServiceLevel.FULL
         self._is_failure = is_failure
         self._events = events
-        self._features = {feature.name: feature for feature in features}
+        self._features: dict[str, Feature] = {}
+        for feature in features:
+            if feature.name in self._features:
+                raise ValueError(f"Two features are called {feature.name!r}")
+            self._features[feature.name] = feature
         self.breakers = {
             feature.name: CircuitBreaker(
                 feature.name,

@@ -86,8 +86,11 @@ class FallbackChain:
 
         Raises:
             FallbackChainExhaustedError: all have failed.
+            ValueError: there are no alternatives.
             Exception: what one of them raised, where nothing may stand in for it.
         """
+        if not alternatives:
+            raise ValueError(f"The chain {self._name!r} has no alternatives")
         failures: dict[str, Exception] = {}
         for name, function in alternatives.items():
             try:

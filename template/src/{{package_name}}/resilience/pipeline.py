@@ -18,7 +18,7 @@ from ..errors.classification import ErrorCategory, ErrorClassifier
 from ..errors.hierarchy import OperationTimeoutError
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
 from .attempt_timeout import AttemptTimeout
-from .breaker import CLOSED, CircuitBreaker, Verdict
+from .breaker import CLOSED, TRIAL_SECONDS, CircuitBreaker, Verdict
 from .budget import RetryBudget
 from .bulkhead import Bulkhead
 from .deadline import caller_gave_up, time_left
@@ -99,7 +99,11 @@ class Pipeline:
             Exception: whatever `function` raised last.
         """
         breaker = self.breaker
-        if breaker is not None and breaker.state is not CLOSED and (seconds := breaker.refuses_for()):
+        if (
+            breaker is not None
+            and breaker.state is not CLOSED
+            and (seconds := breaker.refuses_for() or self._no_trial_for())
+        ):
             raise breaker.refuse(seconds)
         begin = self._clock()
         remaining = time_left(self.total_timeout)
@@ -164,6 +168,10 @@ class Pipeline:
             breaker.succeeded(epoch)
         return result
 
+    def _no_trial_for(self) -> float:
+        """A trial with too little time would tell nothing, and keep out one that could."""
+        return TRIAL_SECONDS if time_left(self.attempt_timeout) < self.attempt_timeout / 2 else 0.0
+
     def _finish(self, outcome: str, begin: float, statistics: Statistics) -> None:
         duration = self._clock() - begin
         self._events(CallFinished(self.name, outcome, duration, statistics.attempts, statistics.waited))
@@ -181,7 +189,7 @@ class Pipeline:
         """What the breaker counts: that it asks us to slow down, or that we have a bug, tells nothing of its health."""
         if self._answered(error):
             return Verdict.SUCCESS
-        if caller_gave_up():
+        if caller_gave_up(self.attempt_timeout):
             return Verdict.NEITHER
         verdict = self._classifier.verdict(error)
         if verdict.category is ErrorCategory.RATE_LIMIT:

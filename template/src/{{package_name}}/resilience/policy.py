@@ -110,18 +110,24 @@ class Policy:
                 yield f"{name} must be a number of seconds above zero"
         for name in ("max_concurrency", "failure_threshold", "minimum_calls", "success_threshold"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                yield f"{name} must be 1 or more"
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                yield f"{name} must be a whole number, 1 or more"
+        if self.max_retries is not None and not isinstance(self.max_retries, int):
+            yield "max_retries must be a whole number"
         for name in ("max_retries", "retry_delay", "retry_budget", "stale_if_error"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 yield f"{name} must be 0 or more"
-        if self.retry_backoff_multiplier is not None and self.retry_backoff_multiplier < 1:
+        if self.retry_backoff_multiplier is not None and not 1 <= self.retry_backoff_multiplier < float("inf"):
             yield "retry_backoff_multiplier must be 1 or more"
+        if self.retry_budget is not None and self.retry_budget > 1:
+            yield "retry_budget must be at most 1, which is a retry for each call"
         if self.failure_ratio is not None and not 0 < self.failure_ratio <= 1:
             yield "failure_ratio must be above 0 and at most 1"
-        if isinstance(self.when, async_retry_base):
-            yield "when must be a condition of tenacity that is not async"
+        for name, kind in (("stop", stop_base), ("wait", wait_base), ("when", retry_base)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, async_retry_base)):
+                yield f"{name} must be an object of tenacity, such as those made by {name}_… or retry_if_…, and not async"
         if None not in (self.attempt_timeout, self.total_timeout) and self.attempt_timeout > self.total_timeout:  # type: ignore[operator]
             yield f"attempt_timeout ({self.attempt_timeout:g} s) must not exceed total_timeout ({self.total_timeout:g} s)"
 

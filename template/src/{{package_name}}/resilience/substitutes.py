@@ -34,8 +34,10 @@ class Substitutes:
         """Record that a substitute of this `kind` was given for `name`, because of `error`."""
         self._events(FallbackUsed(name, kind, error))
 
-    def last_good(self, name: str, max_age: float) -> StaleIfError:
-        """The last good answers of `name`, kept for `max_age` seconds: the same ones for every request."""
+    def last_good(self, name: str, max_age: float, max_entries: int) -> StaleIfError:
+        """The last good answers of `name`, at most `max_entries`, for `max_age` seconds: the same ones for every request."""
         if name not in self._last_good:
-            self._last_good[name] = StaleIfError(name, max_age, classifier=self._classifier, events=self._events)
+            self._last_good[name] = StaleIfError(
+                name, max_age, classifier=self._classifier, events=self._events, max_entries=max_entries
+            )
         return self._last_good[name]

@@ -29,7 +29,7 @@ class time_limit:
         OperationTimeoutError: the time is over.
     """
 
-    __slots__ = ("_cancelling", "_expired", "_handle", "_task", "operation", "seconds")
+    __slots__ = ("_cancelling", "_handle", "_task", "expired", "operation", "seconds")
 
     _handle: asyncio.TimerHandle
 
@@ -47,7 +47,7 @@ class time_limit:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._handle.cancel()
-        if self._expired:
+        if self.expired:
             self._raise(error)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -56,7 +56,7 @@ class time_limit:
             raise RuntimeError("A time limit needs a running task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._expired = False
+        self.expired = False
 
     def _raise(self, error: BaseException | None) -> None:
         # Still cancelled beyond our own cancellation: somebody outside wants the task to end, and that goes first.
@@ -65,7 +65,7 @@ class time_limit:
 
     def expire(self) -> None:
         """The time is over."""
-        self._expired = True
+        self.expired = True
         self._task.cancel()
 
 
@@ -79,11 +79,12 @@ async def with_timeout(
     Raises:
         OperationTimeoutError: the time is over and no `timeout_error` was given.
     """
+    limit = time_limit(getattr(awaitable, "__qualname__", "operation"), timeout)
     try:
-        with time_limit(getattr(awaitable, "__qualname__", "operation"), timeout):
+        with limit:
             return await awaitable
     except OperationTimeoutError as error:
-        if timeout_error is None:
+        if timeout_error is None or not limit.expired:  # It may be that of something inside.
             raise
         raise timeout_error from error
 

@@ -54,6 +54,7 @@ class UpstreamConnection:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
+        self._clock = clock
         self.pipeline = Pipeline(
             name,
             policy,
@@ -145,14 +146,17 @@ class UpstreamConnection:
         if name := request_id.get():
             sent["X-Request-ID"] = name
 
+        ends_at = self._clock() + time_left(self.pipeline.total_timeout)
+
         async def attempt() -> Model:
-            sent[TIMEOUT_HEADER] = str(int(time_left(self.pipeline.attempt_timeout) * 1000))
+            seconds = min(self.pipeline.attempt_timeout, ends_at - self._clock())
+            sent[TIMEOUT_HEADER] = str(max(0, int(seconds * 1000)))
             try:
                 if self._may_have_orphans:
                     await self._close_orphans()
                 async with self._client.stream(method, path, headers=sent, **options) as response:
-                    response.raise_for_status()
-                    content = await self._read(response)
+                    content = await self._read(response)  # To its end whatever the status, or the connection is lost.
+                response.raise_for_status()
             except BaseException:
                 self._may_have_orphans = True
                 raise

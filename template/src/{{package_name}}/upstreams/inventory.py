@@ -71,7 +71,7 @@ class InventoryClient:
                 raise
 
 
-def inventory_client(request: Request) -> InventoryClient:
+async def inventory_client(request: Request) -> InventoryClient:
     """The client for this request, on the connection all requests share."""
     return InventoryClient(request.state.upstreams[INVENTORY.name])
 

@@ -97,12 +97,12 @@ class RequestMiddleware:
         begin = time.perf_counter()
         offered_id, length, chunked, waits = _read_headers(scope)
         name = choose_request_id(offered_id)
+        if waits >= self._deadline_seconds or self._always_served(scope):
+            waits = math.inf
         seconds = min(self._deadline_seconds, waits)
         # A little earlier than our own timer: what waits inside can then say what it waited for, count it and find a
         # substitute. If both ended at once it would only be cancelled.
-        deadline = Deadline.after(
-            seconds - min(LONGEST_RESERVE, seconds / 10), of_caller=waits < self._deadline_seconds
-        )
+        deadline = Deadline.after(seconds - min(LONGEST_RESERVE, seconds / 10), caller_waits=waits)
         headers = [(HEADER, name.encode()), *SECURITY_HEADERS]
         exchange = Exchange(scope, send, name, deadline, headers, self._degradation)
         id_token = current_request_id.set(name)
