@@ -139,7 +139,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _observe_call(self, event: CallFinished) -> None:
-        name, outcome, duration, _, _ = event
+        name, outcome, duration = event
         self._calls.of(name, outcome).observe(duration)
         if outcome == SUCCESS:
             self._attempts.counts[name, SUCCESS] += 1

@@ -9,7 +9,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Self, cast
 
-from .timeout import time_limit
+from ..errors.hierarchy import OperationTimeoutError
 
 
 class AttemptTimeout:
@@ -23,18 +23,16 @@ class AttemptTimeout:
     def __init__(self, operation: str, seconds: float) -> None:
         self.operation = operation
         self.seconds = seconds
-        self.queue: deque[_QueuedLimit] = deque()
+        self.queue: deque[_Limit] = deque()
         self.armed_in: asyncio.AbstractEventLoop | None = None
 
-    def limit(self, remaining: float) -> time_limit:
+    def limit(self, remaining: float) -> "_Limit":
         """The limit for one attempt.
 
         Raises:
             OperationTimeoutError: from the block, when the time is over.
         """
-        if remaining < self.seconds:
-            return time_limit(self.operation, remaining)
-        return _QueuedLimit(self)
+        return _Limit(self, remaining)
 
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set the timer for the head of the queue; called when there is none, or one of a loop that is gone."""
@@ -45,29 +43,31 @@ class AttemptTimeout:
         self.armed_in = None
         queue = self.queue
         while queue and (queue[0].finished or queue[0].ends_at <= loop.time()):
-            limit = queue.popleft()
-            if not limit.finished:
-                limit.expire()
+            queue.popleft().expire()
         if queue:
             self.arm(loop)
 
 
-class _QueuedLimit(time_limit):
-    """A time limit that shares its timer. It calls as little as possible: every attempt comes here."""
+class _Limit:
+    """It calls as little as possible: every attempt comes here."""
 
-    __slots__ = ("_shared", "ends_at", "finished")
+    __slots__ = ("_cancelling", "_expired", "_remaining", "_shared", "_task", "ends_at", "finished")
 
     ends_at: float
 
-    def __init__(self, shared: AttemptTimeout) -> None:
+    def __init__(self, shared: AttemptTimeout, remaining: float) -> None:
         self._shared = shared
-        self.expired = self.finished = False
+        self._remaining = remaining
+        self._expired = self.finished = False
 
     def __enter__(self) -> Self:
         shared = self._shared
         loop = asyncio.get_running_loop()
         self._task = task = cast(asyncio.Task[Any], asyncio.current_task(loop))
         self._cancelling = task.cancelling()
+        if self._remaining < shared.seconds:  # It may end before those that wait in the queue.
+            loop.call_later(self._remaining, self.expire)
+            return self
         self.ends_at = loop.time() + shared.seconds
         if shared.armed_in is not loop:
             shared.queue.clear()
@@ -81,10 +81,18 @@ class _QueuedLimit(time_limit):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.finished = True
+        task = self._task
+        del self._task  # A slow one at the head of the queue would keep it, and all that it knows.
         queue = self._shared.queue
         while queue and queue[0].finished:
             queue.popleft()
-        if self.expired:
-            self.operation, self.seconds = self._shared.operation, self._shared.seconds
-            self._raise(error)
-        del self._task  # A slow one at the head of the queue would keep it, and all that it knows.
+        # Still cancelled beyond our own cancellation: somebody outside wants the task to end, and that goes first.
+        if self._expired and task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+            seconds = min(self._remaining, self._shared.seconds)
+            raise OperationTimeoutError(self._shared.operation, seconds) from error
+
+    def expire(self) -> None:
+        """The time is over."""
+        if not self.finished:
+            self._expired = True
+            self._task.cancel()

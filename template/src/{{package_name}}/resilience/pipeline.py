@@ -2,7 +2,7 @@
 
     TotalTimeout(Bulkhead(Retry[budget](CircuitBreaker(AttemptTimeout(call)))))
 
-and `Fallback(…)` around it where a caller has a substitute (stale.py). The attempt timeout is inside the breaker, for
+and `Fallback(…)` around it where a caller has a substitute (fallback.py, substitutes.py). The attempt timeout is inside the breaker, for
 a call that hangs is a failure. The breaker is inside the retry, which therefore ends as soon as the circuit opens. The
 total timeout needs no timer of its own: an attempt gets what is left of it, and a wait that would outlast it is not begun.
 """
@@ -12,21 +12,24 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import retry_if_exception
+from tenacity import RetryCallState, retry_if_exception
 
 from ..errors.classification import ErrorCategory, ErrorClassifier
-from ..errors.hierarchy import OperationTimeoutError
+from ..errors.hierarchy import OperationTimeoutError, OverloadedError
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
 from .attempt_timeout import AttemptTimeout
 from .breaker import CLOSED, TRIAL_SECONDS, CircuitBreaker, Verdict
 from .budget import RetryBudget
 from .bulkhead import Bulkhead
 from .deadline import caller_gave_up, time_left
-from .events import SUCCESS, AttemptFailed, CallFinished, Event
+from .events import SUCCESS, AttemptFailed, CallFinished, CallRetried, Event
 from .policy import Policy
-from .retry import Outcome, Retrier, Statistics
+from .retry import Retrier, call_state, set_failure
 
 T = TypeVar("T")
+
+OF_BREAKER = {"failure_threshold", "failure_ratio", "minimum_calls", "window", "recovery_timeout", "success_threshold"}
+"""What a policy says of the circuit breaker; whatever it leaves out has a default there."""
 
 
 class Pipeline:
@@ -67,13 +70,14 @@ class Pipeline:
         self._answered = answered
         self._clock = clock
         self.bulkhead = Bulkhead(name, policy.max_concurrency)
-        self.budget = RetryBudget(policy.retry_budget or 0.0, minimum=3 if policy.retry_budget else 0, clock=clock)
+        self.budget = RetryBudget(policy.retry_budget or 0.0, clock=clock)
         self.breaker: CircuitBreaker | None = None
         if policy.breaker_enabled:
-            self.breaker = CircuitBreaker(name, judge=self._judge, events=events, clock=clock, **policy.of_breaker())
+            said = policy.model_dump(include=OF_BREAKER, exclude_none=True)
+            self.breaker = CircuitBreaker(name, judge=self._judge, events=events, clock=clock, **said)
         self._judges_results = policy.when is not None
         self._retrier = Retrier(
-            name,
+            name=name,
             stop=policy.stop_condition(),
             wait=policy.wait_strategy(),
             when=policy.when or retry_if_exception(self._is_passing),
@@ -107,45 +111,40 @@ class Pipeline:
             raise breaker.refuse(seconds)
         begin = self._clock()
         remaining = time_left(self.total_timeout)
-        statistics = None
-        first: Outcome | None
+        retried = None
         try:
             self.bulkhead.enter()
-            try:
-                self.budget.calls += 1
-                try:
-                    result = await self._attempt(function, remaining, 1)
-                except Exception as error:
-                    if not idempotent or not self._retrier.wants(Outcome(error=error)):
-                        raise
-                    first = Outcome(error=error)
-                else:
-                    first = Outcome(result) if self._judges_results and idempotent else None
-                    if first is None or not self._retrier.wants(first):
-                        self._events(CallFinished(self.name, SUCCESS, self._clock() - begin, 1, 0.0))
-                        return result
-                statistics = Statistics()
-                result = await self._go_on(first, function, begin, begin + remaining, statistics)
-            finally:
-                self.bulkhead.leave()
-        except BaseException as error:
-            self._finish(self._outcome(error), begin, statistics or Statistics())
+        except OverloadedError as error:
+            self._finish(self._outcome(error), begin, None)
             raise
-        self._finish(SUCCESS, begin, statistics)
+        try:
+            self.budget.calls += 1
+            try:
+                result = await self._attempt(function, remaining, 1)
+                if not (self._judges_results and idempotent):
+                    self._events(CallFinished(self.name, SUCCESS, self._clock() - begin))
+                    return result
+                retried = call_state(begin)
+                retried.set_result(result)
+            except Exception as error:
+                if not idempotent:
+                    raise
+                retried = call_state(begin)
+                set_failure(retried, error)
+            result = await self._retry(function, retried, begin + remaining)
+        except BaseException as error:
+            self._finish(self._outcome(error), begin, retried)
+            raise
+        finally:
+            self.bulkhead.leave()
+        self._finish(SUCCESS, begin, retried)
         return result
 
-    async def _go_on(
-        self,
-        first: Outcome,
-        function: Callable[[], Awaitable[T]],
-        begin: float,
-        deadline: float,
-        statistics: Statistics,
-    ) -> T:
-        def attempt() -> Awaitable[T]:
-            return self._attempt(function, deadline - self._clock(), statistics.attempts)
-
-        return await self._retrier.go_on(first, attempt, begin=begin, deadline=deadline, statistics=statistics)
+    async def _retry(self, function: Callable[[], Awaitable[T]], state: RetryCallState, deadline: float) -> T:
+        # Not in `call`: variables that a lambda shares make every call slower.
+        return await self._retrier.go_on(
+            state, lambda number: self._attempt(function, deadline - self._clock(), number), deadline
+        )
 
     async def _attempt(self, function: Callable[[], Awaitable[T]], remaining: float, number: int) -> T:
         if remaining <= 0:  # Not the upstream's failure: it was not even asked.
@@ -155,14 +154,10 @@ class Pipeline:
         try:
             with self._attempt_limit.limit(remaining):
                 result = await function()
-        except Exception as error:
+        except BaseException as error:
             if breaker is not None:
                 breaker.failed(epoch, error)
             self._events(AttemptFailed(self.name, number, self._outcome(error)))
-            raise
-        except BaseException:
-            if breaker is not None:
-                breaker.abandoned(epoch)
             raise
         if breaker is not None:
             breaker.succeeded(epoch)
@@ -172,9 +167,10 @@ class Pipeline:
         """A trial with too little time would tell nothing, and keep out one that could."""
         return TRIAL_SECONDS if time_left(self.attempt_timeout) < self.attempt_timeout / 2 else 0.0
 
-    def _finish(self, outcome: str, begin: float, statistics: Statistics) -> None:
-        duration = self._clock() - begin
-        self._events(CallFinished(self.name, outcome, duration, statistics.attempts, statistics.waited))
+    def _finish(self, outcome: str, begin: float, retried: RetryCallState | None) -> None:
+        self._events(CallFinished(self.name, outcome, self._clock() - begin))
+        if retried is not None and retried.attempt_number > 1:
+            self._events(CallRetried(self.name, outcome, retried.attempt_number, retried.idle_for))
 
     def _outcome(self, error: BaseException) -> str:
         """The category of the error in a word."""

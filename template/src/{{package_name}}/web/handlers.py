@@ -19,12 +19,13 @@ from ..errors.classification import (
     ErrorClassifier,
     ErrorSeverity,
 )
+from ..errors.groups import principal
 from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
 from .error_body import MEDIA_TYPE, error_body
 from .exchange import KNOWN_METHODS
-from .public_errors import INVALID_REQUEST, PublicError, principal, public_error
+from .public_errors import INVALID_REQUEST, PublicError, public_error
 
 
 class ErrorResponder:
