@@ -21,6 +21,7 @@ from .resilience.substitutes import Substitutes
 from .settings import Settings
 from .upstreams.connection import connect_all
 from .upstreams.registry import UPSTREAMS
+from .web.finished import FinishedRequests
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 10.0
 PATIENCE_SECONDS = 1.0
@@ -33,6 +34,7 @@ log = get_logger(__name__)
 async def run(
     settings: Settings,
     lifecycle: Lifecycle,
+    finished: FinishedRequests,
     classifier: ErrorClassifier,
     events: Events,
     substitutes: Substitutes,
@@ -40,6 +42,7 @@ async def run(
 ) -> AsyncIterator[dict[str, Any]]:
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
+        stack.callback(finished.hand_on)
         engine = create_engine(settings.database.url.get_secret_value())
         stack.push_async_callback(engine.dispose)
         upstreams = await connect_all(

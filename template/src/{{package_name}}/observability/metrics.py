@@ -1,11 +1,11 @@
 """Prometheus metrics in a registry of this app's own, so that two apps in one process do not mix."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -28,6 +28,9 @@ from .tallies import CounterTally, HistogramTally
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds; the last one is the default request deadline."""
+
+HANDLING_BUCKETS = (0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1)
+"""Seconds; handling an error is a matter of microseconds, unless the log is slow to take it."""
 
 
 class FinishedRequest(Protocol):
@@ -69,17 +72,18 @@ class Metrics:
             DURATION_BUCKETS,
             self.registry,
         )
-        self._errors = Counter(
+        self._errors = CounterTally(
             "application_errors_total",
             "Errors that were handled, by class and classification.",
             ["error_type", "category", "severity"],
-            registry=self.registry,
+            self.registry,
         )
-        self._error_handling = Histogram(
+        self._error_handling = HistogramTally(
             "error_handling_duration_seconds",
             "Time spent on classifying and logging an error.",
             ["error_type"],
-            registry=self.registry,
+            HANDLING_BUCKETS,
+            self.registry,
         )
         self._calls = HistogramTally(
             "upstream_request_duration_seconds",
@@ -112,15 +116,16 @@ class Metrics:
         self._service_level = Gauge("service_level", "1 for the present level.", ["level"], registry=self.registry)
         self._set_level(ServiceLevel.FULL.value)
 
-    def observe_request(self, request: FinishedRequest) -> None:
-        """Count one request that is over."""
-        self._requests.of(request.method, request.route, request.status).observe(request.duration)
+    def observe_requests(self, requests: Iterable[FinishedRequest]) -> None:
+        """Count requests that are over."""
+        for request in requests:
+            self._requests.of(request.method, request.route, request.status).observe(request.duration)
 
     def observe_error(self, report: ErrorReport) -> None:
         """Count one handled error."""
         error_type = type(report.classified.error).__name__
-        self._errors.labels(error_type, report.classified.category.value, report.classified.severity.value).inc()
-        self._error_handling.labels(error_type).observe(report.duration)
+        self._errors.counts[error_type, report.classified.category.value, report.classified.severity.value] += 1
+        self._error_handling.of(error_type).observe(report.duration)
 
     def resilience(self) -> Subscriptions:
         """What to count of the resilience engine."""

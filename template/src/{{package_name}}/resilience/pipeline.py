@@ -17,7 +17,6 @@ from tenacity import RetryCallState, retry_if_exception
 from ..errors.classification import ErrorCategory, ErrorClassifier
 from ..errors.hierarchy import OperationTimeoutError, OverloadedError
 from ..errors.recovery import RecoverySelector, RecoveryStrategy
-from .attempt_timeout import AttemptTimeout
 from .breaker import CLOSED, TRIAL_SECONDS, CircuitBreaker, Verdict
 from .budget import RetryBudget
 from .bulkhead import Bulkhead
@@ -25,6 +24,7 @@ from .deadline import caller_gave_up, time_left
 from .events import SUCCESS, AttemptFailed, CallFinished, CallRetried, Event
 from .policy import Policy
 from .retry import Retrier, call_state, set_failure
+from .shared_timeout import SharedTimeout
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Pipeline:
         self.name = name
         self.total_timeout = policy.total_timeout
         self.attempt_timeout = policy.attempt_timeout
-        self._attempt_limit = AttemptTimeout(name, policy.attempt_timeout)
+        self._attempt_limit = SharedTimeout(name, policy.attempt_timeout)
         self._classifier = classifier
         self._selector = RecoverySelector()
         self._events = events

@@ -1,7 +1,7 @@
-"""Bound the attempts of one upstream, each with the same time limit, for a fraction of what a timer for each costs.
+"""Bound many operations, each with the same time limit, for a fraction of what a timer for each costs.
 
 Limits of one length end in the order in which they began. So they wait in a queue, and one timer of the event loop, set
-for the first of them, serves all (the idea of timing wheels: Varghese and Lauck, 1987). Most attempts are over long before.
+for the first of them, serves all (the idea of timing wheels: Varghese and Lauck, 1987). Most are over long before.
 """
 
 import asyncio
@@ -12,27 +12,27 @@ from typing import Any, Self, cast
 from ..errors.hierarchy import OperationTimeoutError
 
 
-class AttemptTimeout:
-    """`with attempt_timeout.limit(remaining): await …` ends the block after `seconds`, or `remaining` if that is less.
+class SharedTimeout:
+    """`with shared_timeout.limit(remaining): await …` ends the block after `seconds`, or `remaining` if that is less.
 
     Args:
         operation: named in the error.
-        seconds: the limit of every attempt.
+        seconds: the limit of every block.
     """
 
     def __init__(self, operation: str, seconds: float) -> None:
         self.operation = operation
         self.seconds = seconds
-        self.queue: deque[_Limit] = deque()
+        self.queue: deque[Limit] = deque()
         self.armed_in: asyncio.AbstractEventLoop | None = None
 
-    def limit(self, remaining: float) -> "_Limit":
-        """The limit for one attempt.
+    def limit(self, remaining: float) -> "Limit":
+        """The limit for one block.
 
         Raises:
             OperationTimeoutError: from the block, when the time is over.
         """
-        return _Limit(self, remaining)
+        return Limit(self, remaining)
 
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set the timer for the head of the queue; called when there is none, or one of a loop that is gone."""
@@ -48,14 +48,14 @@ class AttemptTimeout:
             self.arm(loop)
 
 
-class _Limit:
-    """It calls as little as possible: every attempt comes here."""
+class Limit:
+    """A block's own; it calls as little as possible, for every request and every attempt comes here."""
 
     __slots__ = ("_cancelling", "_expired", "_remaining", "_shared", "_task", "ends_at", "finished")
 
     ends_at: float
 
-    def __init__(self, shared: AttemptTimeout, remaining: float) -> None:
+    def __init__(self, shared: SharedTimeout, remaining: float) -> None:
         self._shared = shared
         self._remaining = remaining
         self._expired = self.finished = False
@@ -90,6 +90,10 @@ class _Limit:
         if self._expired and task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             seconds = min(self._remaining, self._shared.seconds)
             raise OperationTimeoutError(self._shared.operation, seconds) from error
+
+    def lift(self) -> None:
+        """Let the block take as long as it likes."""
+        self.finished = True
 
     def expire(self) -> None:
         """The time is over."""
