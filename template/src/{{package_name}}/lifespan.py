@@ -14,6 +14,7 @@ from .errors.classification import ErrorClassifier
 from .health.checks import Check
 from .health.lifecycle import Lifecycle
 from .health.routes import Health
+from .observability.error_rates import ErrorRates
 from .observability.logs import get_logger
 from .resilience.degradation import Degradation
 from .resilience.events import Events
@@ -35,6 +36,7 @@ async def run(
     settings: Settings,
     lifecycle: Lifecycle,
     finished: FinishedRequests,
+    error_rates: ErrorRates,
     classifier: ErrorClassifier,
     events: Events,
     substitutes: Substitutes,
@@ -68,6 +70,7 @@ async def run(
                 breakers=[one.pipeline.breaker for one in upstreams.values() if one.pipeline.breaker is not None],
                 degradation=degradation,
                 ready_requires=frozenset(settings.http.ready_requires),
+                error_rates=error_rates,
             ),
         }
         lifecycle.draining = True

@@ -15,6 +15,7 @@ from tests.subject import (
     CircuitBreakerOpenError,
     CircuitState,
     Degradation,
+    ErrorRates,
     Event,
     Events,
     Health,
@@ -116,6 +117,7 @@ async def test_the_open_circuit_spares_the_upstream_and_shows(upstream: Unreliab
             breakers=[breaker],
             degradation=Degradation([], is_failure=lambda _: True, events=Events()),
             ready_requires=frozenset(),
+            error_rates=ErrorRates(1),
         )
         for expected in (ServiceUnavailableError, CircuitBreakerOpenError, CircuitBreakerOpenError):
             with pytest.raises(expected):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from ..observability.error_rates import ErrorRates
 from ..resilience.breaker import CircuitBreaker, CircuitState
 from ..resilience.degradation import Degradation, ServiceLevel
 from .checks import Check, CheckResult
@@ -37,6 +38,14 @@ class BreakerReport(BaseModel):
     failure_count: int = Field(description="Failures in a row, or in the last seconds, as its upstream declares.")
 
 
+class ErrorRatesReport(BaseModel):
+    """Answers from 500 on as a share of all requests to this process, probes excepted; null without any."""
+
+    last_hour: float | None = None
+    last_day: float | None = None
+    retained: float | None = Field(default=None, description="Since the start, or in the days of the retention.")
+
+
 class HealthReport(BaseModel):
     """The state of this process and of what it depends on."""
 
@@ -44,6 +53,7 @@ class HealthReport(BaseModel):
     service_level: ServiceLevel
     checks: dict[str, CheckReport]
     circuit_breakers: dict[str, BreakerReport]
+    error_rates: ErrorRatesReport
 
 
 class Health:
@@ -55,6 +65,7 @@ class Health:
         breakers: of the upstreams; those of the features are added.
         degradation: knows the level.
         ready_requires: names of checks without which this replica takes no traffic.
+        error_rates: knows which share of requests failed.
     """
 
     def __init__(
@@ -64,12 +75,14 @@ class Health:
         breakers: list[CircuitBreaker],
         degradation: Degradation,
         ready_requires: frozenset[str],
+        error_rates: ErrorRates,
     ) -> None:
         self.lifecycle = lifecycle
         self._checks = checks
         self._breakers = [*breakers, *degradation.breakers.values()]
         self._degradation = degradation
         self._ready_requires = ready_requires
+        self._error_rates = error_rates
 
     async def not_ready_because(self) -> list[str]:
         """Why this replica should get no traffic; empty if it should."""
@@ -98,6 +111,7 @@ class Health:
             service_level=level,
             checks=checks,
             circuit_breakers=breakers,
+            error_rates=ErrorRatesReport(**self._error_rates.rates()),
         )
 
     async def _run(self, checks: list[Check]) -> dict[str, CheckResult]:
