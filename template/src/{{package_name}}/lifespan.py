@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .db.check import ping
 from .db.engine import create_engine, create_sessions
-from .db.schema import create_tables
+from .db.schema import SchemaOutdatedError, migrate, require_schema
 from .errors.classification import ErrorClassifier
 from .health.checks import Check
 from .health.lifecycle import Lifecycle
@@ -40,7 +40,8 @@ async def run(
 ) -> AsyncIterator[dict[str, Any]]:
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
-        engine = create_engine(settings.database.url.get_secret_value())
+        url = settings.database.url.get_secret_value()
+        engine = create_engine(url)
         stack.push_async_callback(engine.dispose)
         upstreams = await connect_all(
             stack,
@@ -51,7 +52,9 @@ async def run(
             classifier=classifier,
             events=events,
         )
-        starting = asyncio.create_task(_prepare_database(engine, lifecycle))
+        # Whoever develops wants the new table; in production someone decides when the tables change.
+        migrated = url if settings.server.environment == "development" else None
+        starting = asyncio.create_task(_prepare_database(engine, lifecycle, migrated))
         stack.push_async_callback(_cancel, starting)
         await asyncio.wait({starting}, timeout=PATIENCE_SECONDS)
         yield {
@@ -70,17 +73,32 @@ async def run(
         lifecycle.draining = True
 
 
-async def _prepare_database(engine: AsyncEngine, lifecycle: Lifecycle) -> None:
-    """Try until the database answers. A database that is late must not stop the start: probes tell what is missing."""
+async def _prepare_database(engine: AsyncEngine, lifecycle: Lifecycle, migrated: str | None) -> None:
+    """Try until the database answers with the schema we need; at `migrated`, it is given it.
+
+    A database that is late must not stop the start: probes tell what is missing.
+    """
     delay = FIRST_RETRY_SECONDS
     while not lifecycle.started:
         try:
-            await create_tables(engine)
+            await _require_schema(engine, migrated)
             lifecycle.started = True
+            break
+        except SchemaOutdatedError as error:
+            log.error("the schema of the database is outdated", reason=str(error), retry_in_seconds=delay)  # noqa: TRY400
         except Exception as error:  # Whatever the driver raises; a lasting one shows in /startupz and here.
             log.warning("database is not ready", retry_in_seconds=delay, exc_info=error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_RETRY_SECONDS)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, LONGEST_RETRY_SECONDS)
+
+
+async def _require_schema(engine: AsyncEngine, migrated: str | None) -> None:
+    try:
+        await require_schema(engine)
+    except SchemaOutdatedError:
+        if migrated is None:
+            raise
+        await migrate(migrated)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

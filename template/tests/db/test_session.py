@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from sqlalchemy import CheckConstraint, ForeignKey, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, text
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.subject import Base, ConflictError, Session, create_app, create_engine
 from tests.support.bodies import read_error
@@ -23,7 +23,13 @@ SECRET = "canary-4f9d2c71"
 router = APIRouter(prefix="/notes")
 
 
-class Note(Base):
+class OfTests(DeclarativeBase):
+    """The tables of tests are no part of the schema that the migrations make."""
+
+    metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+
+
+class Note(OfTests):
     """A table of the tests' own."""
 
     __tablename__ = "notes_of_tests"
@@ -75,7 +81,11 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def notes_service(database: Path) -> Iterator[str]:
+async def notes_service(database: Path) -> AsyncIterator[str]:
+    engine = create_engine(f"sqlite+aiosqlite:///{database}")
+    async with engine.begin() as connection:
+        await connection.run_sync(OfTests.metadata.create_all)
+    await engine.dispose()
     app = create_app(make_settings(database.parent, REQUEST_DEADLINE_SECONDS="1"))
     app.include_router(router)
     with serving(app) as url:

@@ -29,7 +29,7 @@ async def test_create_and_read(shop: httpx.AsyncClient) -> None:
 async def test_a_database_that_is_busy_refuses_for_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: UnreliableUpstream, logs: LogLines
 ) -> None:
-    monkeypatch.setattr(f"{PACKAGE}.db.engine.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(f"{PACKAGE}.db.dialect.BUSY_TIMEOUT_MS", 20)
     order = {"sku": "A-1", "quantity": 2}
     with serving(make_app(tmp_path, INVENTORY_BASE_URL=inventory.url)) as url:
         async with connect(url) as client:
