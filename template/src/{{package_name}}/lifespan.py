@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from .db.check import ping
 from .db.engine import create_engine, create_sessions
 from .db.schema import SchemaOutdatedError, migrate, require_schema
+from .db.transactions import Transactions
 from .errors.classification import ErrorClassifier
 from .health.checks import Check
 from .health.lifecycle import Lifecycle
@@ -57,8 +58,10 @@ async def run(
         starting = asyncio.create_task(_prepare_database(engine, lifecycle, migrated))
         stack.push_async_callback(_cancel, starting)
         await asyncio.wait({starting}, timeout=PATIENCE_SECONDS)
+        sessions = create_sessions(engine)
         yield {
-            "sessions": create_sessions(engine),
+            "sessions": sessions,
+            "transactions": Transactions(sessions, events, asyncio.sleep),
             "upstreams": upstreams,
             "substitutes": substitutes,
             "degradation": degradation,

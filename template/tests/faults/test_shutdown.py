@@ -4,16 +4,13 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
 from tests.subject import PACKAGE
-from tests.support.server import connect
+from tests.support.server import connect, started
 
 SLOW_SERVICE = """
 import asyncio
@@ -57,23 +54,12 @@ async def _process(folder: Path, port: int) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-async def _started(client: httpx.AsyncClient) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            if (await client.get("/startupz")).status_code == 200:
-                return
-        except httpx.ConnectError:
-            await asyncio.sleep(0.02)
-    raise AssertionError("the service did not start")
-
-
 async def test_drain(tmp_path: Path, unused_port: int) -> None:
     async with (
         _process(tmp_path, unused_port) as process,
         connect(f"http://127.0.0.1:{unused_port}") as client,
     ):
-        await _started(client)
+        await started(client)
         assert (await client.get("/readyz")).status_code == 200
         in_flight = asyncio.create_task(client.get("/slow"))
         await asyncio.sleep(0.1)
@@ -95,7 +81,7 @@ async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path, unused_port: int)
         _process(tmp_path, unused_port) as process,
         connect(f"http://127.0.0.1:{unused_port}") as client,
     ):
-        await _started(client)
+        await started(client)
         process.send_signal(signal.SIGINT)
         _, complaints = await asyncio.wait_for(process.communicate(), 5)
         assert (process.returncode, complaints) == (0, b"")
@@ -106,7 +92,7 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, unused_port: int) -
         _process(tmp_path, unused_port) as process,
         connect(f"http://127.0.0.1:{unused_port}") as client,
     ):
-        await _started(client)
+        await started(client)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 5) == 0

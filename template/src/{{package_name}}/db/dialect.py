@@ -16,6 +16,10 @@ BUSY_TIMEOUT_MS = 5_000
 """How long a writer waits for another before it gives up."""
 
 
+WRITING = {"begin": "BEGIN IMMEDIATE"}
+"""Options of a transaction that will write. One that begins with reading cannot write after another one has."""
+
+
 def prepare(engine: AsyncEngine) -> None:
     """Make the connections of `engine` behave."""
     event.listen(engine.sync_engine, "connect", _prepare_connection)
@@ -31,7 +35,7 @@ def migrating(connection: Connection) -> Iterator[None]:
     # Inside of a transaction this would do nothing.
     cursor.execute("PRAGMA foreign_keys = OFF")
     try:
-        with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
+        with connection.execution_options(**WRITING).begin():
             yield
     finally:
         cursor.execute("PRAGMA foreign_keys = ON")

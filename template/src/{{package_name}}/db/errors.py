@@ -72,6 +72,12 @@ def translate(error: exc.SQLAlchemyError) -> ApplicationError | None:
     return None
 
 
+def lost_a_race(error: BaseException) -> bool:
+    """Whether the database has undone the transaction of `error` because of another one, and might not the next time."""
+    cause = error.__cause__ if isinstance(error, ApplicationError) else error
+    return isinstance(cause, exc.DBAPIError) and getattr(cause.orig, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT"
+
+
 def register_errors(classifier: ErrorClassifier) -> None:
     """Tell the classifier of the exceptions that SQLAlchemy raises."""
     classifier.register(exc.SQLAlchemyError, _classify)

@@ -28,4 +28,8 @@ class Order(Base):
     sku: Mapped[str] = mapped_column(String(64))
     quantity: Mapped[int]
     status: Mapped[str] = mapped_column(String(16))
+    version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+
+    # Each change names the version it is made from, and finds no row if another change was faster.
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own declaration
