@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from tests.support import failing
+from tests.support import database, failing
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving, settle
@@ -18,6 +18,12 @@ ORIGIN = "https://shop.example"
 def anyio_backend() -> str:
     """The event loop that the service runs on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases() -> Iterator[None]:
+    yield
+    database.end()
 
 
 @pytest.fixture(scope="session")

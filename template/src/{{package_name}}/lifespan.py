@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .db.check import ping
-from .db.engine import create_engine, create_sessions
+from .db.engine import create_engine, create_sessions, pool_states
 from .db.schema import SchemaOutdatedError, migrate, require_schema
 from .db.transactions import Transactions
 from .errors.classification import ErrorClassifier
@@ -17,7 +17,7 @@ from .health.lifecycle import Lifecycle
 from .health.routes import Health
 from .observability.logs import get_logger
 from .resilience.degradation import Degradation
-from .resilience.events import Events
+from .resilience.events import Events, PoolOpened
 from .resilience.substitutes import Substitutes
 from .settings import Settings
 from .upstreams.connection import connect_all
@@ -42,8 +42,9 @@ async def run(
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
         url = settings.database.url.get_secret_value()
-        engine = create_engine(url)
+        engine = create_engine(url, settings.database.limits())
         stack.push_async_callback(engine.dispose)
+        events(PoolOpened(pool_states(engine)))
         upstreams = await connect_all(
             stack,
             UPSTREAMS,

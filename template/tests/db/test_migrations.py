@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Integer, MetaData, Table
 
 from tests.subject import PACKAGE, Base, create_engine, migrate_command, schema
+from tests.support.database import unreachable_url
 from tests.support.environment import environment, make_app, make_settings
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
@@ -155,26 +154,8 @@ def test_the_command(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str
         assert migrate_command.main() == 0
     head = ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() or "no migrations"
     assert capsys.readouterr().out == f"The schema of the database is up to date ({head}).\n"
-    with environment(DATABASE_URL=url.replace("test.db", "canary/test.db")):
+    with environment(DATABASE_URL=unreachable_url(tmp_path, "canary")):
         assert migrate_command.main() == 1
     assert "canary" not in capsys.readouterr().err
     with environment(DATABASE_URL="canary"):
         assert migrate_command.main() == 78
-
-
-async def test_a_table_that_is_made_anew_keeps_what_refers_to_it(tmp_path: Path, url: str, longer_history: str) -> None:
-    """SQLite changes a column by making the table anew; with foreign keys on, dropping the old one empties others."""
-    await schema.migrate(url)
-    with closing(sqlite3.connect(tmp_path / "test.db")) as database:
-        database.execute("CREATE TABLE children (parent INTEGER REFERENCES made_by_tests (id) ON DELETE CASCADE)")
-        database.execute("INSERT INTO made_by_tests VALUES (1)")
-        database.execute("INSERT INTO children VALUES (1)")
-        database.commit()
-    change = NEW_TABLE.replace('"test", PREVIOUS', '"test2", "test"').replace(
-        'op.create_table("made_by_tests", sa.Column("id", sa.Integer(), primary_key=True))',
-        '\n    with op.batch_alter_table("made_by_tests", recreate="always") as t:\n        t.add_column(sa.Column("x", sa.Integer()))',
-    )
-    (schema.MIGRATIONS / "versions" / "new2.py").write_text(change)
-    await schema.migrate(url)
-    with closing(sqlite3.connect(tmp_path / "test.db")) as database:
-        assert database.execute("SELECT count(*) FROM children").fetchone() == (1,)

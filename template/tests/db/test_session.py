@@ -15,7 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.subject import Base, ConflictError, Session, create_app, create_engine
 from tests.support.bodies import read_error
-from tests.support.environment import destroy_database, make_settings
+from tests.support.database import LONG_STATEMENT, destroy_database, url_of
+from tests.support.environment import make_settings
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 
@@ -76,17 +77,17 @@ async def answer(session: Session) -> JSONResponse:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "test.db"
+def database(tmp_path: Path) -> str:
+    return url_of(tmp_path)
 
 
 @pytest.fixture
-async def notes_service(database: Path) -> AsyncIterator[str]:
-    engine = create_engine(f"sqlite+aiosqlite:///{database}")
+async def notes_service(tmp_path: Path, database: str) -> AsyncIterator[str]:
+    engine = create_engine(database)
     async with engine.begin() as connection:
         await connection.run_sync(OfTests.metadata.create_all)
     await engine.dispose()
-    app = create_app(make_settings(database.parent, REQUEST_DEADLINE_SECONDS="1"))
+    app = create_app(make_settings(tmp_path, REQUEST_DEADLINE_SECONDS="1"))
     app.include_router(router)
     with serving(app) as url:
         yield url
@@ -98,15 +99,15 @@ async def notes(notes_service: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def _rows(database: Path) -> int:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{database}")
+async def _rows(database: str) -> int:
+    engine = create_async_engine(database)
     async with engine.connect() as connection:
         count = (await connection.execute(text("SELECT count(*) FROM notes_of_tests"))).scalar_one()
     await engine.dispose()
     return int(count)
 
 
-async def test_success_is_committed_when_the_answer_arrives(notes: httpx.AsyncClient, database: Path) -> None:
+async def test_success_is_committed_when_the_answer_arrives(notes: httpx.AsyncClient, database: str) -> None:
     assert (await notes.post("/notes/success")).status_code == 201
     assert await _rows(database) == 1
 
@@ -121,7 +122,7 @@ async def test_success_is_committed_when_the_answer_arrives(notes: httpx.AsyncCl
     ],
 )
 async def test_whatever_is_raised_keeps_its_status_and_rolls_back(
-    notes: httpx.AsyncClient, database: Path, logs: LogLines, after: str, status: int, code: str
+    notes: httpx.AsyncClient, database: str, logs: LogLines, after: str, status: int, code: str
 ) -> None:
     response = await notes.post(f"/notes/{after}")
     assert response.status_code == status
@@ -134,30 +135,18 @@ async def test_whatever_is_raised_keeps_its_status_and_rolls_back(
 
 @pytest.mark.parametrize(("after", "rows"), [("success", 1), ("domain", 0)])
 async def test_a_savepoint_is_part_of_the_transaction(
-    notes: httpx.AsyncClient, database: Path, after: str, rows: int
+    notes: httpx.AsyncClient, database: str, after: str, rows: int
 ) -> None:
     await notes.post(f"/notes/savepoint/{after}")
     assert await _rows(database) == rows
 
 
-async def test_a_transaction_reads_one_state_of_the_database(notes_service: str, database: Path) -> None:
-    engine = create_engine(f"sqlite+aiosqlite:///{database}")
-    count = text("SELECT count(*) FROM notes_of_tests")
-    async with engine.connect() as reader:
-        assert (await reader.execute(count)).scalar_one() == 0
-        async with engine.begin() as writer:
-            await writer.execute(text("INSERT INTO notes_of_tests (text) VALUES ('from elsewhere')"))
-        assert (await reader.execute(count)).scalar_one() == 0
-    assert await _rows(database) == 1
-    await engine.dispose()
-
-
-async def test_a_returned_answer_commits(notes: httpx.AsyncClient, database: Path) -> None:
+async def test_a_returned_answer_commits(notes: httpx.AsyncClient, database: str) -> None:
     assert (await notes.post("/notes/response/conflict")).status_code == 409
     assert await _rows(database) == 1
 
 
-async def test_a_failing_commit_is_never_a_success(notes: httpx.AsyncClient, database: Path, logs: LogLines) -> None:
+async def test_a_failing_commit_is_never_a_success(notes: httpx.AsyncClient, database: str, logs: LogLines) -> None:
     # The reference is checked at the commit, after the endpoint has returned.
     response = await notes.post("/notes/success?parent=77")
     assert response.status_code == 409
@@ -167,7 +156,7 @@ async def test_a_failing_commit_is_never_a_success(notes: httpx.AsyncClient, dat
 
 
 @pytest.mark.parametrize(("query", "status"), [("text_=same", 409), ("text_=x", 422)])
-async def test_constraints(notes: httpx.AsyncClient, database: Path, logs: LogLines, query: str, status: int) -> None:
+async def test_constraints(notes: httpx.AsyncClient, database: str, logs: LogLines, query: str, status: int) -> None:
     assert (await notes.post("/notes/success?text_=same")).status_code == 201
     response = await notes.post(f"/notes/success?{query}")
     assert response.status_code == status
@@ -177,9 +166,11 @@ async def test_constraints(notes: httpx.AsyncClient, database: Path, logs: LogLi
     assert logs.of_level("error") == []
 
 
-async def test_a_database_that_is_gone_is_unavailable(notes: httpx.AsyncClient, database: Path, logs: LogLines) -> None:
+async def test_a_database_that_is_gone_is_unavailable(
+    notes: httpx.AsyncClient, tmp_path: Path, database: str, logs: LogLines
+) -> None:
     assert (await notes.post("/notes/success")).status_code == 201
-    destroy_database(database.parent)
+    destroy_database(tmp_path)
     response = await notes.post("/notes/success?text_=again")
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
@@ -192,10 +183,8 @@ async def test_a_database_that_is_gone_is_unavailable(notes: httpx.AsyncClient, 
 
 
 async def test_a_statement_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
-    # Half a minute of work.
-    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000)"
-    long = text(f"{numbers} SELECT count(*) FROM n")
+    engine = create_engine(url_of(tmp_path))
+    long = text(LONG_STATEMENT)
     begin = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05), engine.connect() as connection:
@@ -204,14 +193,3 @@ async def test_a_statement_that_nobody_waits_for_is_ended(tmp_path: Path) -> Non
     async with engine.connect() as connection:
         assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
     await engine.dispose()
-
-
-async def test_connections_are_prepared(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
-    async with engine.connect() as connection:
-        values = [
-            (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
-            for name in ("foreign_keys", "journal_mode", "busy_timeout")
-        ]
-    await engine.dispose()
-    assert values == [1, "wal", 5000]

@@ -20,11 +20,12 @@ from tests.subject import (
     create_sessions,
     database,
 )
+from tests.support.database import url_of
 
 
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    engine = create_engine(url_of(tmp_path))
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER)"))
         await connection.execute(text("INSERT INTO counters VALUES ('a', 0)"))
@@ -43,10 +44,8 @@ def transactions(engine: AsyncEngine, events: list[Event]) -> Transactions:
 
 
 async def _increment(session: AsyncSession) -> int:
-    value: int = (await session.execute(text("SELECT value FROM counters"))).scalar_one()
-    await asyncio.sleep(0)
-    await session.execute(text("UPDATE counters SET value = :value"), {"value": value + 1})
-    return value + 1
+    changed = await session.execute(text("UPDATE counters SET value = value + 1 RETURNING value"))
+    return int(changed.scalar_one())
 
 
 async def _value(engine: AsyncEngine) -> int:
@@ -57,6 +56,7 @@ async def _value(engine: AsyncEngine) -> int:
 async def _lost_race(engine: AsyncEngine) -> DBAPIError:
     """What the database says to a transaction that changes what another one has changed since it was read."""
     async with engine.connect() as late, engine.connect() as fast:
+        await late.execution_options(isolation_level="SERIALIZABLE")
         await late.execute(text("SELECT value FROM counters"))
         await fast.execute(text("UPDATE counters SET value = value + 1"))
         await fast.commit()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.subject import PACKAGE
+from tests.support.database import url_of
 from tests.support.server import connect, started
 
 SLOW_SERVICE = """
@@ -36,7 +37,7 @@ raise SystemExit(program.main())
 async def _process(folder: Path, port: int) -> AsyncIterator[Process]:
     variables = {
         "PORT": str(port),
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'test.db'}",
+        "DATABASE_URL": url_of(folder),
         "DRAIN_DELAY_SECONDS": "0.3",
     }
     process = await asyncio.create_subprocess_exec(

@@ -13,6 +13,7 @@ import pytest
 
 from tests.subject import PACKAGE
 from tests.support.bodies import read_error
+from tests.support.database import url_of
 from tests.support.environment import make_app
 from tests.support.server import connect, serving, started
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
@@ -162,7 +163,7 @@ async def test_a_crash_between_commit_and_answer_makes_no_second_order(
 ) -> None:
     variables = {
         "PORT": str(unused_port),
-        "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'test.db'}",
+        "DATABASE_URL": url_of(tmp_path),
         "INVENTORY_BASE_URL": inventory.url,
     }
 

@@ -22,7 +22,7 @@ class Order(Base):
     """An order we have taken."""
 
     __tablename__ = "orders"
-    __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive"),)
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive", info={"field": "quantity"}),)
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     sku: Mapped[str] = mapped_column(String(64))

@@ -81,6 +81,12 @@ class LevelChanged(NamedTuple):
     new: str
 
 
+class PoolOpened(NamedTuple):
+    """There is a pool of connections to the database; `states` reads how many are in each state."""
+
+    states: Mapping[str, Callable[[], int]]
+
+
 Event = (
     CallFinished
     | AttemptFailed
@@ -90,6 +96,7 @@ Event = (
     | BreakerChanged
     | FallbackUsed
     | LevelChanged
+    | PoolOpened
 )
 Subscriptions = Mapping[type, Callable[[Any], None]]
 """For each class of event, a function that takes one."""

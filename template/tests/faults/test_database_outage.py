@@ -1,0 +1,126 @@
+"""PostgreSQL is killed and comes back, while 50 requests a second arrive."""
+
+import asyncio
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from sqlalchemy import text
+
+from tests.subject import Session
+from tests.support.bodies import read_error
+from tests.support.environment import make_app
+from tests.support.logs import LogLines
+from tests.support.server import connect, serving
+from tools.postgres import Postgres, temporary_folder
+
+RATE, BEFORE, DOWN, AFTER = 50, 0.6, 1.2, 1.0
+SETTLED = 0.3
+"""Seconds after the end and the return of the server in which either answer is right."""
+
+SECRET = "canary-4f9d2c71"
+router = APIRouter()
+
+
+@router.get("/ask")
+async def ask(session: Session) -> int:
+    """Need the database."""
+    return int((await session.execute(text("SELECT 1"))).scalar_one())
+
+
+@router.get("/without")
+async def without() -> str:
+    """Need none."""
+    return "done"
+
+
+class Seen(NamedTuple):
+    """An answer, and when its request was sent."""
+
+    at: float
+    path: str
+    answer: httpx.Response
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    folder = temporary_folder()
+    server = Postgres(folder, durable=False)
+    server.start()
+    yield server
+    server.stop(signal.SIGQUIT)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["", "database"])
+def requires(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def service(tmp_path: Path, server: Postgres, requires: str) -> Iterator[str]:
+    app = make_app(tmp_path, DATABASE_URL=server.url(), READY_REQUIRES=requires)
+    app.include_router(router)
+    with serving(app) as url:
+        yield url
+
+
+async def _status(client: httpx.AsyncClient, path: str, status: int) -> None:
+    async with asyncio.timeout(5):
+        while (await client.get(path)).status_code != status:
+            await asyncio.sleep(0.05)
+
+
+async def test_down_and_up_under_load(service: str, server: Postgres, requires: str, logs: LogLines) -> None:
+    begin = time.monotonic()
+    seen: list[Seen] = []
+
+    async def send(client: httpx.AsyncClient, path: str) -> None:
+        at = time.monotonic() - begin
+        seen.append(Seen(at, path, await client.get(path, timeout=10)))
+
+    async def load(client: httpx.AsyncClient) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(round(RATE * (BEFORE + DOWN + AFTER))):
+                await asyncio.sleep(max(0.0, begin + number / RATE - time.monotonic()))
+                tasks.create_task(send(client, "/without" if number % 10 == 0 else "/ask"))
+
+    async with connect(service) as client:
+        assert (await client.get("/startupz")).status_code == 200
+        loading = asyncio.create_task(load(client))
+        await asyncio.sleep(BEFORE)
+        await asyncio.to_thread(server.stop, signal.SIGQUIT)
+        stopped = time.monotonic() - begin
+        await _status(client, "/health", 503)
+        assert (await client.get("/readyz")).status_code == (503 if requires else 200)
+        assert (await client.get("/livez")).status_code == 200
+        await asyncio.sleep(max(0.0, begin + BEFORE + DOWN - time.monotonic()))
+        await asyncio.to_thread(server.start)
+        returned = time.monotonic() - begin
+        await loading
+        await _status(client, "/health", 200)
+        assert (await client.get("/readyz")).status_code == 200
+        # Every connection has come back: more at once than the pool may ever have open would wait in vain.
+        again = await asyncio.gather(*(client.get("/ask") for _ in range(30)))
+        assert Counter(answer.status_code for answer in again) == {200: 30}
+
+    assert all(one.answer.status_code == 200 for one in seen if one.path == "/without")
+    asked = [one for one in seen if one.path == "/ask"]
+    assert {one.answer.status_code for one in asked} == {200, 503}
+    for at, _, answer in asked:
+        if at < BEFORE - SETTLED or at > returned:
+            assert answer.status_code == 200
+        elif stopped < at < BEFORE + DOWN - SETTLED:
+            assert answer.status_code == 503
+        if answer.status_code == 503:
+            assert (read_error(answer).code, answer.headers["retry-after"]) == ("service_unavailable", "1")
+            assert str(server.port) not in answer.text
+    refused = sum(one.answer.status_code == 503 for one in asked)
+    assert len([line for line in logs.of_level("error") if "exception" in line]) >= refused
