@@ -123,11 +123,15 @@ def find_programs() -> Path:
 
 
 def _copied(programs: Path, destination: Path) -> Path:
+    """Where everybody may run them. Those of a wheel look for its libraries beside its package."""
     if all(part.stat().st_mode & 0o001 for part in (programs, *programs.parents)):
         return programs
-    if not destination.exists():
-        shutil.copytree(programs.parent, destination, symlinks=True)
-    return destination / programs.name
+    package = programs.parents[1]
+    for part in (programs.parent, package.with_name(f"{package.name}.libs")):
+        copy = destination / part.relative_to(package.parent)
+        if part.exists() and not copy.exists():
+            shutil.copytree(part, copy, symlinks=True)
+    return destination / programs.relative_to(package.parent)
 
 
 def _accepts(port: int) -> bool:

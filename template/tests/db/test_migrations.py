@@ -11,8 +11,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Integer, MetaData, Table
+from sqlalchemy.util import await_only
 
-from tests.subject import PACKAGE, Base, create_engine, migrate_command, schema
+from tests.subject import PACKAGE, Base, create_engine, dialect, migrate_command, schema
 from tests.support.database import unreachable_url
 from tests.support.environment import environment, make_app, make_settings
 from tests.support.logs import LogLines
@@ -99,6 +100,26 @@ async def test_two_who_migrate_at_once_take_turns(url: str, longer_history: str)
     engine = create_engine(url)
     assert await schema.require_schema(engine) == "test"
     await engine.dispose()
+
+
+async def test_so_do_two_processes(url: str) -> None:
+    """As two connections: the lock of this process does not know of them."""
+    turns: list[str] = []
+
+    def migrate(connection: Connection) -> None:
+        with dialect.migrating(connection):
+            turns.append("begin")
+            await_only(asyncio.sleep(0.1))
+            turns.append("end")
+
+    async def process() -> None:
+        engine = create_engine(url, dialect.MIGRATING)
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+        await engine.dispose()
+
+    await asyncio.gather(process(), process(), process())
+    assert turns == ["begin", "end"] * 3
 
 
 async def test_a_migration_that_fails_changes_nothing(url: str, longer_history: str) -> None:

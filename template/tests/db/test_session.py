@@ -9,11 +9,12 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.subject import Base, ConflictError, Session, create_app, create_engine
+from tests.subject import database as database_errors
 from tests.support.bodies import read_error
 from tests.support.database import LONG_STATEMENT, destroy_database, url_of
 from tests.support.environment import make_settings
@@ -34,10 +35,13 @@ class Note(OfTests):
     """A table of the tests' own."""
 
     __tablename__ = "notes_of_tests"
-    __table_args__ = (CheckConstraint("length(text) > 1", name="text_not_short"),)
+    __table_args__ = (
+        CheckConstraint("length(text) > 1", name="text_not_short", info={"field": "content"}),
+        UniqueConstraint("text", info={"field": "content"}),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str] = mapped_column(String(50), unique=True)
+    text: Mapped[str] = mapped_column(String(50))
     parent: Mapped[int | None] = mapped_column(
         ForeignKey("notes_of_tests.id", deferrable=True, initially="DEFERRED"), default=None
     )
@@ -155,12 +159,22 @@ async def test_a_failing_commit_is_never_a_success(notes: httpx.AsyncClient, dat
     assert SECRET not in response.text + logs.getvalue()
 
 
-@pytest.mark.parametrize(("query", "status"), [("text_=same", 409), ("text_=x", 422)])
-async def test_constraints(notes: httpx.AsyncClient, database: str, logs: LogLines, query: str, status: int) -> None:
-    assert (await notes.post("/notes/success?text_=same")).status_code == 201
+@pytest.mark.parametrize(("query", "status"), [(f"text_={SECRET}", 409), ("text_=x", 422)])
+async def test_a_constraint_tells_the_field_that_it_names_and_nothing_else(
+    notes: httpx.AsyncClient,
+    database: str,
+    logs: LogLines,
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+    status: int,
+) -> None:
+    monkeypatch.setattr(database_errors, "Base", OfTests)
+    assert (await notes.post(f"/notes/success?text_={SECRET}")).status_code == 201
     response = await notes.post(f"/notes/success?{query}")
     assert response.status_code == status
-    read_error(response)
+    assert '"content"' in str(read_error(response).raw).replace("'", '"')
+    assert "text_not_short" not in response.text
+    assert SECRET not in response.text + logs.getvalue()
     assert await _rows(database) == 1
     assert "notes_of_tests" not in response.text
     assert logs.of_level("error") == []

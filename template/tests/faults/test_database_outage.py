@@ -1,6 +1,7 @@
 """PostgreSQL is killed and comes back, while 50 requests a second arrive."""
 
 import asyncio
+import os
 import shutil
 import signal
 import time
@@ -14,7 +15,7 @@ import pytest
 from fastapi import APIRouter
 from sqlalchemy import text
 
-from tests.subject import Session
+from tests.subject import Limits, ServiceUnavailableError, Session, create_engine, database
 from tests.support.bodies import read_error
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
@@ -33,6 +34,12 @@ router = APIRouter()
 async def ask(session: Session) -> int:
     """Need the database."""
     return int((await session.execute(text("SELECT 1"))).scalar_one())
+
+
+@router.get("/process")
+async def process(session: Session) -> int:
+    """The server's process that serves us."""
+    return int((await session.execute(text("SELECT pg_backend_pid()"))).scalar_one())
 
 
 @router.get("/without")
@@ -70,6 +77,42 @@ def service(tmp_path: Path, server: Postgres, requires: str) -> Iterator[str]:
     app.include_router(router)
     with serving(app) as url:
         yield url
+
+
+async def test_a_server_that_stops_answering_is_not_waited_for(tmp_path: Path, server: Postgres) -> None:
+    """As behind a network that swallows everything: no limit of the server's own can help."""
+    engine = create_engine(server.url(), Limits(statement_timeout=0.1))
+    stopped = 0
+
+    async def work() -> None:
+        nonlocal stopped
+        async with asyncio.timeout(3), database.database_errors(), engine.connect() as connection:
+            stopped = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            os.kill(stopped, signal.SIGSTOP)
+            await connection.execute(text("SELECT 1"))
+
+    try:
+        with pytest.raises(ServiceUnavailableError):
+            await work()
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+        await engine.dispose()
+
+
+async def test_a_deadline_holds_while_the_server_does_not_answer(tmp_path: Path, server: Postgres) -> None:
+    app = make_app(tmp_path, DATABASE_URL=server.url(), REQUEST_DEADLINE_SECONDS="0.5", DATABASE_POOL_SIZE="1")
+    app.include_router(router)
+    with serving(app) as url:
+        async with connect(url) as client:
+            stopped = (await client.get("/process")).json()
+            os.kill(stopped, signal.SIGSTOP)
+            begin = time.monotonic()
+            answer = await client.get("/ask", timeout=10)
+            lasted = time.monotonic() - begin
+            os.kill(stopped, signal.SIGCONT)
+            assert (answer.status_code, read_error(answer).code) == (504, "timeout")
+            assert lasted < 1.0
+            assert (await client.get("/ask")).status_code == 200
 
 
 async def _status(client: httpx.AsyncClient, path: str, status: int) -> None:

@@ -78,9 +78,11 @@ async def test_a_key_is_short_and_plain(once: httpx.AsyncClient, key: str) -> No
 async def test_duplicates_at_the_same_time_make_one_order(
     once: httpx.AsyncClient, inventory: UnreliableUpstream
 ) -> None:
-    inventory.fail(Fault(FaultKind.LATENCY, seconds=0.3))
+    inventory.fail(Fault(FaultKind.LATENCY, seconds=0.5))
+    inventory.reset_requests()
     answers = await asyncio.gather(*(once.post("/v1/orders", json=ORDER, headers=KEY) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    assert inventory.request_count == 1
     refused = next(answer for answer in answers if answer.status_code == 409)
     assert (read_error(refused).code, refused.headers["retry-after"]) == ("request_in_progress", "1")
     assert len(await _orders(once)) == 1
