@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .db.check import ping
-from .db.engine import create_engine, create_sessions, pool_states
+from .db.engine import create_breaker, create_engine, create_sessions, pool_states
 from .db.schema import SchemaOutdatedError, migrate, require_schema
 from .db.transactions import Transactions
 from .errors.classification import ErrorClassifier
@@ -42,7 +42,8 @@ async def run(
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
         url = settings.database.url.get_secret_value()
-        engine = create_engine(url, settings.database.limits())
+        breaker = create_breaker(events) if settings.error_handling.circuit_breaker_enabled else None
+        engine = create_engine(url, settings.database.limits(), breaker)
         stack.push_async_callback(engine.dispose)
         events(PoolOpened(pool_states(engine)))
         upstreams = await connect_all(
@@ -69,7 +70,11 @@ async def run(
             "health": Health(
                 lifecycle,
                 checks=[Check("database", lambda: ping(engine))],
-                breakers=[one.pipeline.breaker for one in upstreams.values() if one.pipeline.breaker is not None],
+                breakers=[
+                    one
+                    for one in (breaker, *(upstream.pipeline.breaker for upstream in upstreams.values()))
+                    if one is not None
+                ],
                 degradation=degradation,
                 ready_requires=frozenset(settings.http.ready_requires),
             ),

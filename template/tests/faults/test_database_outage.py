@@ -4,9 +4,11 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,16 +17,27 @@ import pytest
 from fastapi import APIRouter
 from sqlalchemy import text
 
-from tests.subject import Limits, ServiceUnavailableError, Session, create_engine, database
+from tests.subject import (
+    FAILURE_THRESHOLD,
+    RECOVERY_SECONDS,
+    Limits,
+    ServiceUnavailableError,
+    Session,
+    create_engine,
+    database,
+    pool_states,
+)
 from tests.support.bodies import read_error
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
 from tools.postgres import Postgres, temporary_folder
 
-RATE, BEFORE, DOWN, AFTER = 50, 0.6, 1.2, 1.0
+RATE, BEFORE, DOWN, AFTER = 50, 0.6, 1.2, 1.4
 SETTLED = 0.3
-"""Seconds after the end and the return of the server in which either answer is right."""
+"""Seconds around the end of the server in which either answer is right."""
+UNNOTICED = RECOVERY_SECONDS + 0.2
+"""Seconds after its return in which the circuit may still be open."""
 
 SECRET = "canary-4f9d2c71"
 router = APIRouter()
@@ -79,24 +92,29 @@ def service(tmp_path: Path, server: Postgres, requires: str) -> Iterator[str]:
         yield url
 
 
-async def test_a_server_that_stops_answering_is_not_waited_for(tmp_path: Path, server: Postgres) -> None:
+@pytest.mark.parametrize("idle", [False, True], ids=["in use", "idle"])
+async def test_a_server_that_stops_answering_is_not_waited_for(server: Postgres, idle: bool) -> None:
     """As behind a network that swallows everything: no limit of the server's own can help."""
-    engine = create_engine(server.url(), Limits(statement_timeout=0.1))
+    engine = create_engine(server.url(), Limits(pool_size=1, max_overflow=0, statement_timeout=0.1))
     stopped = 0
 
-    async def work() -> None:
+    async def ask_twice() -> None:
         nonlocal stopped
         async with asyncio.timeout(3), database.database_errors(), engine.connect() as connection:
             stopped = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            if idle:
+                await connection.close()
             os.kill(stopped, signal.SIGSTOP)
-            await connection.execute(text("SELECT 1"))
+            async with engine.connect() if idle else nullcontext(connection) as again:
+                await again.execute(text("SELECT 1"))
 
     try:
         with pytest.raises(ServiceUnavailableError):
-            await work()
+            await ask_twice()
     finally:
         os.kill(stopped, signal.SIGCONT)
-        await engine.dispose()
+    assert pool_states(engine)["in_use"]() == 0
+    await engine.dispose()
 
 
 async def test_a_deadline_holds_while_the_server_does_not_answer(tmp_path: Path, server: Postgres) -> None:
@@ -113,6 +131,28 @@ async def test_a_deadline_holds_while_the_server_does_not_answer(tmp_path: Path,
             assert (answer.status_code, read_error(answer).code) == (504, "timeout")
             assert lasted < 1.0
             assert (await client.get("/ask")).status_code == 200
+
+
+async def test_while_nobody_answers_nobody_waits(tmp_path: Path) -> None:
+    """As behind a network that swallows everything: each connection would be waited for to the end of its timeout."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        app = make_app(
+            tmp_path,
+            DATABASE_URL=f"postgresql+asyncpg://x@127.0.0.1:{silent.getsockname()[1]}/x",
+            DATABASE_CONNECT_TIMEOUT="0.4",
+        )
+        app.include_router(router)
+        with serving(app) as url:
+            async with connect(url) as client:
+                await asyncio.gather(*(client.get("/ask") for _ in range(FAILURE_THRESHOLD)))
+                begin = time.monotonic()
+                answers = await asyncio.gather(*(client.get("/ask") for _ in range(20)))
+                assert time.monotonic() - begin < 0.3
+                assert {read_error(answer).code for answer in answers} == {"circuit_open"}
+                report = (await client.get("/health")).json()
+                assert (report["status"], report["circuit_breakers"]["database"]["state"]) == ("unhealthy", "open")
 
 
 async def _status(client: httpx.AsyncClient, path: str, status: int) -> None:
@@ -142,9 +182,13 @@ async def test_down_and_up_under_load(service: str, server: Postgres, requires: 
         await asyncio.to_thread(server.stop, signal.SIGQUIT)
         stopped = time.monotonic() - begin
         await _status(client, "/health", 503)
+        async with asyncio.timeout(1):
+            while (await client.get("/health")).json()["circuit_breakers"]["database"]["state"] == "closed":
+                await asyncio.sleep(0.05)
         assert (await client.get("/readyz")).status_code == (503 if requires else 200)
         assert (await client.get("/livez")).status_code == 200
         await asyncio.sleep(max(0.0, begin + BEFORE + DOWN - time.monotonic()))
+        started = time.monotonic() - begin
         await asyncio.to_thread(server.start)
         returned = time.monotonic() - begin
         await loading
@@ -153,17 +197,25 @@ async def test_down_and_up_under_load(service: str, server: Postgres, requires: 
         # Every connection has come back: more at once than the pool may ever have open would wait in vain.
         again = await asyncio.gather(*(client.get("/ask") for _ in range(30)))
         assert Counter(answer.status_code for answer in again) == {200: 30}
+        assert (await client.get("/health")).json()["circuit_breakers"]["database"] == {
+            "state": "closed",
+            "failure_count": 0,
+        }
 
     assert all(one.answer.status_code == 200 for one in seen if one.path == "/without")
     asked = [one for one in seen if one.path == "/ask"]
     assert {one.answer.status_code for one in asked} == {200, 503}
     for at, _, answer in asked:
-        if at < BEFORE - SETTLED or at > returned:
+        if at < BEFORE - SETTLED or at > returned + UNNOTICED:
             assert answer.status_code == 200
-        elif stopped < at < BEFORE + DOWN - SETTLED:
+        elif stopped < at < started - SETTLED:
             assert answer.status_code == 503
         if answer.status_code == 503:
-            assert (read_error(answer).code, answer.headers["retry-after"]) == ("service_unavailable", "1")
+            assert answer.headers["retry-after"] == "1"
             assert str(server.port) not in answer.text
-    refused = sum(one.answer.status_code == 503 for one in asked)
-    assert len([line for line in logs.of_level("error") if "exception" in line]) >= refused
+    codes = Counter(read_error(one.answer).code for one in asked if one.answer.status_code == 503)
+    assert codes.keys() == {"service_unavailable", "circuit_open"}
+    assert codes["circuit_open"] > codes["service_unavailable"]
+    assert len([line for line in logs.of_level("error") if "exception" in line]) >= codes["service_unavailable"]
+    changes = [line["state"] for line in logs.of_level("warning") if line.get("breaker") == "database"]
+    assert (changes[0], changes[-1]) == ("open", "closed")

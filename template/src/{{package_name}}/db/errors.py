@@ -20,14 +20,11 @@ from ..errors.classification import (
 from ..errors.hierarchy import (
     ApplicationError,
     ConflictError,
-    ServiceUnavailableError,
     UnprocessableError,
 )
 from . import dialect
 from .base import Base
-from .failures import Failure
-
-RETRY_AFTER_SECONDS = 1.0
+from .failures import Failure, unavailable
 
 
 @asynccontextmanager
@@ -52,7 +49,7 @@ def translate(error: exc.SQLAlchemyError) -> ApplicationError | None:
         case Failure.UNPROCESSABLE:
             return UnprocessableError("A value is not acceptable to the database", field=_field(error))
         case Failure.LOST_RACE | Failure.UNAVAILABLE:
-            return ServiceUnavailableError("database", retry_after=RETRY_AFTER_SECONDS)
+            return unavailable()
     return None
 
 
@@ -69,7 +66,7 @@ def _failure(error: exc.SQLAlchemyError) -> Failure | None:
         return None
     if error.connection_invalidated:
         return Failure.UNAVAILABLE
-    return dialect.failure(error)
+    return dialect.failure(error.orig)
 
 
 def _field(error: exc.SQLAlchemyError) -> str | None:

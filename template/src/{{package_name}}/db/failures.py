@@ -2,6 +2,10 @@
 
 from enum import Enum, auto
 
+from ..errors.hierarchy import ServiceUnavailableError
+
+RETRY_AFTER_SECONDS = 1.0
+
 
 class Failure(Enum):
     """A failure that is no bug of ours."""
@@ -14,3 +18,8 @@ class Failure(Enum):
     """The transaction was undone because of another one, for certain and to its beginning."""
     UNAVAILABLE = auto()
     """It cannot be reached, has no room, or what it was asked took too long."""
+
+
+def unavailable() -> ServiceUnavailableError:
+    """The database cannot do its part now."""
+    return ServiceUnavailableError("database", retry_after=RETRY_AFTER_SECONDS)
