@@ -1,6 +1,7 @@
 """A request that comes twice with one `Idempotency-Key` is done once."""
 
 import asyncio
+import importlib
 import os
 import signal
 import sys
@@ -10,13 +11,26 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.subject import PACKAGE
+from tests.subject import (
+    PACKAGE,
+    ConflictError,
+    ServiceUnavailableError,
+    Transactions,
+    create_engine,
+    create_sessions,
+    schema,
+)
 from tests.support.bodies import read_error
 from tests.support.database import url_of
 from tests.support.environment import make_app
 from tests.support.server import connect, serving, started
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
+
+IdempotencyKeys = importlib.import_module(f"{PACKAGE}.orders.idempotency").IdempotencyKeys
 
 ORDER = {"sku": "A-1", "quantity": 2}
 KEY = {"Idempotency-Key": "k-1"}
@@ -132,6 +146,75 @@ async def test_a_claim_that_was_lost_stores_nothing(
     assert fast.status_code == 201
     assert (await slow).status_code == 409
     assert [order["id"] for order in await _orders(once)] == [fast.json()["id"]]
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    await schema.migrate(url_of(tmp_path))
+    engine = create_engine(url_of(tmp_path))
+    yield engine
+    await engine.dispose()
+
+
+class Body(BaseModel):
+    """The body of a request."""
+
+    text: str = "canary"
+
+
+@pytest.fixture
+def transactions(engine: AsyncEngine) -> Transactions:
+    return Transactions(create_sessions(engine), lambda _: None, asyncio.sleep)
+
+
+async def test_a_claim_whose_process_has_died_ends_with_its_time(transactions: Transactions) -> None:
+    now = 1000.0
+    keys = IdempotencyKeys(transactions, "ann", "POST /things", now=lambda: now)
+    async with keys.claimed("k", Body()):
+        pass  # Neither kept nor given up.
+    for later, free in ((64.0, False), (66.0, True)):
+        now = 1000.0 + later
+        if free:
+            async with keys.claimed("k", Body()) as claim:
+                assert claim.answer is None
+        else:
+            with pytest.raises(ConflictError):
+                await keys.claimed("k", Body()).__aenter__()
+
+
+async def test_another_route_has_other_keys(transactions: Transactions) -> None:
+    for route in ("POST /things", "POST /others"):
+        async with IdempotencyKeys(transactions, "ann", route).claimed("k", Body()) as claim:
+            assert claim.answer is None
+
+
+async def test_an_answer_that_was_stored_stays_whatever_we_were_told(transactions: Transactions) -> None:
+    """As if the connection had been lost after the commit."""
+    keys = IdempotencyKeys(transactions, "ann", "POST /things")
+
+    async def place() -> None:
+        async with keys.claimed("k", Body()) as claim:
+            await transactions.run(lambda session: claim.keep(session, "answer"))
+            raise ServiceUnavailableError("database")
+
+    with pytest.raises(ServiceUnavailableError):
+        await place()
+    async with keys.claimed("k", Body()) as claim:
+        assert claim.answer == "answer"
+
+
+async def test_expired_keys_do_not_pile_up(engine: AsyncEngine, transactions: Transactions) -> None:
+    now = 1000.0
+    keys = IdempotencyKeys(transactions, "ann", "POST /things", now=lambda: now)
+    for number in range(30):
+        async with keys.claimed(str(number), Body()):
+            pass
+    now += 100
+    for number in range(3):
+        async with keys.claimed(f"later {number}", Body()):
+            pass
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM idempotency_keys"))).scalar_one() == 3
 
 
 DYING_SERVICE = """

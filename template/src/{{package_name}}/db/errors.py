@@ -66,7 +66,7 @@ def _failure(error: exc.SQLAlchemyError) -> Failure | None:
         return None
     if error.connection_invalidated:
         return Failure.UNAVAILABLE
-    return dialect.failure(error.orig)
+    return dialect.failure(error)
 
 
 def _field(error: exc.SQLAlchemyError) -> str | None:

@@ -13,13 +13,13 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 from uuid import uuid4
 
 from fastapi import Header, Request
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, String, Text, Update, delete, insert, select, update
+from sqlalchemy import String, Text, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,7 +40,9 @@ RELEASE_SECONDS = 1.0
 CLEARED = 10
 """Expired keys that go when a new one comes: more than come, so they cannot pile up."""
 
-IdempotencyKey = Annotated[str | None, Header(pattern=r"^[!-~]{1,255}$", description="Names this request, for ever.")]
+IdempotencyKey = Annotated[
+    str | None, Header(pattern=r"^[!-~]{1,255}$", description="Names this request: sent again, it is not done again.")
+]
 
 
 class RememberedRequest(Base):
@@ -52,7 +54,6 @@ class RememberedRequest(Base):
     body_hash: Mapped[str] = mapped_column(String(64))
     owner: Mapped[str] = mapped_column(String(32))
     answer: Mapped[str | None] = mapped_column(Text)
-    claimed_until: Mapped[float]
     expires_at: Mapped[float] = mapped_column(index=True)
 
 
@@ -64,13 +65,13 @@ class Claim:
         answer: what it was answered with before, if it was; then there is nothing to work on.
         scope: what the key stands for; None for a request without one.
         owner: whose the claim is.
-        expires_at: when the answer is forgotten.
+        kept_until: when an answer is forgotten.
     """
 
     answer: str | None = None
     scope: str | None = None
     owner: str = ""
-    expires_at: float = 0.0
+    kept_until: float = 0.0
 
     async def keep(self, session: AsyncSession, answer: str) -> None:
         """Store `answer`, if the transaction stays.
@@ -80,18 +81,15 @@ class Claim:
         """
         if self.scope is None:
             return
-        change = update(RememberedRequest).values(answer=answer, expires_at=self.expires_at)
-        if not await _found(session, change.where(*self._mine())):
+        ours = RememberedRequest.scope == self.scope, RememberedRequest.owner == self.owner
+        change = update(RememberedRequest).where(*ours).values(answer=answer, expires_at=self.kept_until)
+        if (await session.execute(change.returning(RememberedRequest.scope))).first() is None:
             raise in_progress()
 
     async def release(self, session: AsyncSession) -> None:
         """Give it up; an answer that was stored stays, even if we were told that it was not."""
-        if self.scope is not None and self.answer is None:
-            unanswered = RememberedRequest.answer.is_(None)
-            await session.execute(delete(RememberedRequest).where(unanswered, *self._mine()))
-
-    def _mine(self) -> tuple[ColumnElement[bool], ...]:
-        return RememberedRequest.scope == self.scope, RememberedRequest.owner == self.owner
+        ours = RememberedRequest.scope == self.scope, RememberedRequest.owner == self.owner
+        await session.execute(delete(RememberedRequest).where(*ours, RememberedRequest.answer.is_(None)))
 
 
 class IdempotencyKeys:
@@ -120,71 +118,50 @@ class IdempotencyKeys:
             UnprocessableError: it came with another body before.
             ConflictError: somebody else is working on it.
         """
-        claim = Claim() if key is None else await self._claim(key, body)
+        if key is None:
+            yield Claim()
+            return
+        claim = await self._claim(_hash(self._caller, self._route, key), _hash(body.model_dump_json()))
         try:
             yield claim
         except BaseException:
-            if claim.scope is not None:
-                # The next attempt need not wait for the end of the claim.
-                with suppress(Exception):
-                    async with asyncio.timeout(RELEASE_SECONDS):
-                        await self._transactions.run(claim.release)
+            # The next attempt need not wait for the end of the claim.
+            with suppress(Exception):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._transactions.run(claim.release)
             raise
 
-    async def _claim(self, key: str, body: BaseModel) -> Claim:
+    async def _claim(self, scope: str, body_hash: str) -> Claim:
         now = self._now()
-        new: dict[str, Any] = {
-            "scope": _hash(self._caller, self._route, key),
-            "body_hash": _hash(body.model_dump_json()),
-            "owner": uuid4().hex,
-            "answer": None,
-            "claimed_until": now + time_left(LONGEST_CLAIM) + MARGIN,
-            "expires_at": now + KEPT_SECONDS,
-        }
-        ours = Claim(scope=new["scope"], owner=new["owner"], expires_at=new["expires_at"])
+        claim = Claim(scope=scope, owner=uuid4().hex, kept_until=now + KEPT_SECONDS)
+
+        async def take(session: AsyncSession) -> None:
+            of_key, expired = RememberedRequest.scope == scope, RememberedRequest.expires_at <= now
+            await session.execute(delete(RememberedRequest).where(of_key, expired))
+            ends = now + time_left(LONGEST_CLAIM) + MARGIN
+            new = insert(RememberedRequest).values(scope=scope, body_hash=body_hash, owner=claim.owner, expires_at=ends)
+            await session.execute(new)
+            # Last, and of those that nobody else has: whoever waits here for another one could meet him waiting for us.
+            others = select(RememberedRequest.scope).where(~of_key, expired).limit(CLEARED)
+            unlocked = others.with_for_update(skip_locked=True)
+            await session.execute(delete(RememberedRequest).where(RememberedRequest.scope.in_(unlocked)))
+
         try:
-            await self._transactions.run(lambda session: _insert(session, new, now))
+            await self._transactions.run(take)
         except ConflictError:
-            known = await self._transactions.run(lambda session: session.get(RememberedRequest, new["scope"]))
+            known = await self._transactions.run(lambda session: session.get(RememberedRequest, scope))
         else:
-            return ours
-        if known is None:  # Given up since.
+            return claim
+        if known is not None and known.body_hash != body_hash:
+            raise UnprocessableError("The Idempotency-Key belongs to another request", code="idempotency_key_reused")
+        if known is None or known.answer is None:  # Where there is none any more, it was given up since.
             raise in_progress()
-        if known.expires_at > now:
-            if known.body_hash != new["body_hash"]:
-                raise UnprocessableError(
-                    "The Idempotency-Key belongs to another request", code="idempotency_key_reused"
-                )
-            if known.answer is not None:
-                return replace(ours, answer=known.answer)
-            if known.claimed_until > now:
-                raise in_progress()
-        if not await self._transactions.run(lambda session: _take_over(session, known, new)):
-            raise in_progress()
-        return ours
+        return Claim(known.answer)
 
 
 def in_progress() -> ConflictError:
     """The error of a request whose twin is being worked on."""
     return ConflictError("Request", code="request_in_progress", retry_after=1.0)
-
-
-async def _insert(session: AsyncSession, new: dict[str, Any], now: float) -> None:
-    await session.execute(insert(RememberedRequest).values(**new))
-    expired = select(RememberedRequest.scope).where(RememberedRequest.expires_at < now).limit(CLEARED)
-    unlocked = expired.with_for_update(skip_locked=True)
-    await session.execute(delete(RememberedRequest).where(RememberedRequest.scope.in_(unlocked)))
-
-
-async def _take_over(session: AsyncSession, known: RememberedRequest, new: dict[str, Any]) -> bool:
-    """Whether nobody was faster."""
-    unchanged = RememberedRequest.scope == known.scope, RememberedRequest.owner == known.owner
-    return await _found(session, update(RememberedRequest).where(*unchanged).values(**new))
-
-
-async def _found(session: AsyncSession, change: Update) -> bool:
-    """Whether there was a row to change."""
-    return (await session.execute(change.returning(RememberedRequest.scope))).first() is not None
 
 
 def _hash(*parts: str) -> str:

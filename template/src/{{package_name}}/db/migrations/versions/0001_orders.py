@@ -28,7 +28,6 @@ def upgrade() -> None:
         sa.Column("body_hash", sa.String(length=64), nullable=False),
         sa.Column("owner", sa.String(length=32), nullable=False),
         sa.Column("answer", sa.Text(), nullable=True),
-        sa.Column("claimed_until", sa.Double(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_idempotency_keys")),
     )
