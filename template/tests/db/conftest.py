@@ -108,6 +108,7 @@ def provoke(failing: Failing, failing_url: str, logs: LogLines, monkeypatch: pyt
         assert [(line["status"], line["category"]) for line in records] == (
             [(answer.status_code, category)] if answer.status_code >= 500 else []
         )
+        assert not [line for line in logs.all() if line["logger"].endswith("Pool")]
         for word in (SECRET[:-1], "things"):
             assert word not in answer.text
         assert SECRET[:-1] not in logs.getvalue()

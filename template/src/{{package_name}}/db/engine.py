@@ -66,6 +66,8 @@ def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 
 def _pool_behind(breaker: CircuitBreaker | None) -> type[AsyncAdaptedQueuePool]:
     class Pool(AsyncAdaptedQueuePool):
+        __module__ = AsyncAdaptedQueuePool.__module__  # Its logger is called after it, and is as quiet as SQLAlchemy's.
+
         def connect(self) -> PoolProxiedConnection:
             # Here alone: a statement that fails says nothing of the others, and who has lost the server connects next.
             with breaker.guard() if breaker else nullcontext():
