@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
-from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, UniqueConstraint, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from fastapi import APIRouter, BackgroundTasks, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, UniqueConstraint, select, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.subject import Base, ConflictError, Session, create_app, create_engine
@@ -71,6 +71,28 @@ async def write_in_a_savepoint(after: str, session: Session) -> dict[str, str]:
     if after == "domain":
         raise ConflictError("Note")
     return {"written": "yes"}
+
+
+@router.get("/stream/{whose}")
+async def stream(whose: str, session: Session, request: Request) -> StreamingResponse:
+    """Read rows while they are sent."""
+
+    async def rows() -> AsyncIterator[str]:
+        async with request.state.sessions() as own:
+            for note in await (own if whose == "own" else session).scalars(select(Note)):
+                yield f"{note.id} "
+
+    return StreamingResponse(rows())
+
+
+@router.post("/background/{after}", status_code=202)
+async def write_later(after: str, request: Request, tasks: BackgroundTasks) -> None:
+    """Write when the answer has been sent."""
+
+    async def work(session: AsyncSession) -> None:
+        await write(after, session)
+
+    tasks.add_task(request.state.transactions.run, work)
 
 
 @router.post("/response/conflict")
@@ -194,6 +216,28 @@ async def test_a_database_that_is_gone_is_unavailable(
     [error] = logs.of_level("error")
     assert error["exception"]["causes"][0]["type"].startswith("sqlalchemy.exc.")
     assert str(database) not in response.text
+
+
+async def test_a_stream_has_a_session_of_its_own(notes: httpx.AsyncClient) -> None:
+    await notes.post("/notes/success")
+    assert (await notes.get("/notes/stream/own")).text == "1 "
+
+
+async def test_the_one_of_its_endpoint_is_of_no_use_to_it(notes: httpx.AsyncClient, logs: LogLines) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        await notes.get("/notes/stream/other")
+    logs.access()
+    [error] = [line for line in logs.of_level("error") if "exception" in line]
+    assert error["error_type"] == "InvalidRequestError"
+
+
+@pytest.mark.parametrize(("after", "rows"), [("success", 1), ("domain", 0)])
+async def test_work_in_the_background_is_a_transaction_of_its_own(
+    notes: httpx.AsyncClient, database: str, logs: LogLines, after: str, rows: int
+) -> None:
+    assert (await notes.post(f"/notes/background/{after}")).status_code == 202
+    logs.access()
+    assert await _rows(database) == rows
 
 
 async def test_a_statement_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:

@@ -60,8 +60,11 @@ def pool_states(engine: AsyncEngine) -> dict[str, Callable[[], int]]:
 
 
 def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """A factory of sessions whose objects stay readable after the commit, when the answer is rendered."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+    """A factory of sessions whose objects stay readable after the commit, when the answer is rendered.
+
+    The session itself is of no use any more once it is closed: it would take a connection that nobody gives back.
+    """
+    return async_sessionmaker(engine, expire_on_commit=False, close_resets_only=False)
 
 
 def _pool_behind(breaker: CircuitBreaker | None) -> type[AsyncAdaptedQueuePool]:
