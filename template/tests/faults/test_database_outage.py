@@ -16,6 +16,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.subject import (
     FAILURE_THRESHOLD,
@@ -131,6 +132,29 @@ async def test_a_deadline_holds_while_the_server_does_not_answer(tmp_path: Path,
             assert (answer.status_code, read_error(answer).code) == (504, "timeout")
             assert lasted < 1.0
             assert (await client.get("/ask")).status_code == 200
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_server_that_ends_takes_nobody_any_more(server: Postgres, driver: str) -> None:
+    engine = create_engine(server.url())
+    other = engine if driver == "asyncpg" else create_async_engine(engine.url.set(drivername="postgresql+psycopg"))
+
+    async def ask() -> None:
+        async with database.database_errors(), other.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    connection = await engine.connect()
+    await connection.execute(text("SELECT 1"))
+    ending = asyncio.create_task(asyncio.to_thread(server.stop, signal.SIGTERM))  # It waits for this connection.
+    try:
+        await asyncio.sleep(0.2)
+        with pytest.raises(ServiceUnavailableError):
+            await ask()
+        assert not ending.done()
+    finally:
+        await connection.close()
+        await engine.dispose()
+        await ending
 
 
 async def test_while_nobody_answers_nobody_waits(tmp_path: Path) -> None:
