@@ -33,6 +33,7 @@ def main() -> int:
     render(project)
     say("Installing what the service needs …")
     subprocess.run(["make", "--no-print-directory", "install", f"PYTHON={sys.executable}"], cwd=project, check=True)
+    subprocess.run(["make", "--no-print-directory", "migrate"], cwd=project, check=True)
     with stage(project) as played:
         for step in STEPS:
             say(f"\n── {step.__doc__}")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.subject import finished
-from tests.support import failing
+from tests.support import database, failing
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving, settle
@@ -25,6 +25,12 @@ def anyio_backend() -> str:
 def _no_delay() -> None:
     """What requests leave is there at once, for the tests need not wait."""
     finished.DELAY_SECONDS = 0.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases() -> Iterator[None]:
+    yield
+    database.end()
 
 
 @pytest.fixture(scope="session")

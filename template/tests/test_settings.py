@@ -16,6 +16,7 @@ from tests.subject import (
     load_settings,
     settings_report,
 )
+from tests.support.database import URL_WITH_SECRETS
 from tests.support.environment import environment
 
 LEDGER = Upstream(name="ledger", base_url="http://ledger", policy=Policy(total_timeout=2.0, failure_ratio=0.5))
@@ -81,7 +82,7 @@ def test_a_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
         ("READY_REQUIRES", "canary"),
         ("SERVICE_LEVEL", "canary"),
         ("DATABASE_URL", "mysql://user:canary@host/db"),
-        ("DATABASE_URL", "sqlite+aiosqlite://canary"),
+        ("DATABASE_URL", "oracle://canary"),
         ("DATABASE_URL", "canary"),
         ("ERROR_HANDLING_DEFAULT_TIMEOUT", "-1"),
         ("ERROR_HANDLING_READ_TIMEOUT", "inf"),
@@ -162,7 +163,7 @@ def test_a_misspelt_name_is_noticed() -> None:
 
 def test_the_report_tells_the_origin_and_masks_secrets(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOG_LEVEL=ERROR\n")
-    variables = {"PORT": "1", "DATABASE_URL": "sqlite+aiosqlite://user:canary@/x.db?token=canary"}
+    variables = {"PORT": "1", "DATABASE_URL": URL_WITH_SECRETS}
     with environment(**variables):
         report = settings_report.lines(load_settings([LEDGER]))
         rows = {name: (value, origin) for name, value, origin in report}

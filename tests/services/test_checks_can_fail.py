@@ -73,3 +73,25 @@ def test_a_blind_except_is_found(tool: Tool) -> None:
     )
     assert code != 0
     assert "BLE001" in output
+
+
+COLUMN = "    note: Mapped[str | None] = mapped_column(String(10), default=None)\n"
+
+
+def test_a_change_of_a_model_needs_a_migration(tool: Tool, tmp_path: Path) -> None:
+    tests = ("-n0", "-q", "tests/db/test_migrations.py")
+    code, output = tool("pytest", *tests, file="orders/models.py", lines=COLUMN)
+    assert code != 0
+    assert "test_the_migrations_lead_to_the_models" in output
+    for command in (["upgrade", "head"], ["revision", "--autogenerate", "-m", "add a note"]):
+        code, output = tool("alembic", *command)
+        assert code == 0, output
+    (written,) = tmp_path.glob("copy/src/*/db/migrations/versions/2*_add_a_note.py")
+    assert 'batch_op.add_column(sa.Column("note", sa.String(length=10), nullable=True))' in written.read_text()
+    code, output = tool("pytest", *tests)
+    assert code == 0, output
+    code, output = tool("ruff", "format", "--check", str(written))
+    assert code == 0, output
+    assert tool("alembic", "upgrade", "head")[0] == 0
+    code, output = tool("alembic", "check")
+    assert code == 0, output

@@ -5,12 +5,9 @@ import sys
 from .app import create_app
 from .observability.logs import configure_logging
 from .server import serve
-from .settings import SettingsError, load_settings
+from .settings import CONFIGURATION_ERROR, SettingsError, load_settings
 from .upstreams.registry import UPSTREAMS
 from .web.application import Application
-
-CONFIGURATION_ERROR = 78
-"""The exit status that sysexits.h gives to a wrong configuration."""
 
 
 def build() -> Application:

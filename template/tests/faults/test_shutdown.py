@@ -4,16 +4,14 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
 from tests.subject import PACKAGE
-from tests.support.server import connect
+from tests.support.database import url_of
+from tests.support.server import connect, started
 
 SLOW_SERVICE = """
 import asyncio
@@ -39,7 +37,7 @@ raise SystemExit(program.main())
 async def _process(folder: Path, port: int) -> AsyncIterator[Process]:
     variables = {
         "PORT": str(port),
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'test.db'}",
+        "DATABASE_URL": url_of(folder),
         "DRAIN_DELAY_SECONDS": "0.3",
     }
     process = await asyncio.create_subprocess_exec(
@@ -57,23 +55,12 @@ async def _process(folder: Path, port: int) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-async def _started(client: httpx.AsyncClient) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            if (await client.get("/startupz")).status_code == 200:
-                return
-        except httpx.ConnectError:
-            await asyncio.sleep(0.02)
-    raise AssertionError("the service did not start")
-
-
 async def test_drain(tmp_path: Path, unused_port: int) -> None:
     async with (
         _process(tmp_path, unused_port) as process,
         connect(f"http://127.0.0.1:{unused_port}") as client,
     ):
-        await _started(client)
+        await started(client)
         assert (await client.get("/readyz")).status_code == 200
         in_flight = asyncio.create_task(client.get("/slow"))
         await asyncio.sleep(0.1)
@@ -95,7 +82,7 @@ async def test_ctrl_c_ends_without_a_traceback(tmp_path: Path, unused_port: int)
         _process(tmp_path, unused_port) as process,
         connect(f"http://127.0.0.1:{unused_port}") as client,
     ):
-        await _started(client)
+        await started(client)
         process.send_signal(signal.SIGINT)
         _, complaints = await asyncio.wait_for(process.communicate(), 5)
         assert (process.returncode, complaints) == (0, b"")
@@ -106,7 +93,7 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, unused_port: int) -
         _process(tmp_path, unused_port) as process,
         connect(f"http://127.0.0.1:{unused_port}") as client,
     ):
-        await _started(client)
+        await started(client)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 5) == 0

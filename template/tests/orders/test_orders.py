@@ -1,15 +1,13 @@
 """The example, from the outside."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.subject import PACKAGE
 from tests.support.bodies import read_error
+from tests.support.database import held_up
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
@@ -27,14 +25,12 @@ async def test_create_and_read(shop: httpx.AsyncClient) -> None:
 
 
 async def test_a_database_that_is_busy_refuses_for_a_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: UnreliableUpstream, logs: LogLines
+    tmp_path: Path, inventory: UnreliableUpstream, logs: LogLines
 ) -> None:
-    monkeypatch.setattr(f"{PACKAGE}.db.engine.BUSY_TIMEOUT_MS", 20)
     order = {"sku": "A-1", "quantity": 2}
-    with serving(make_app(tmp_path, INVENTORY_BASE_URL=inventory.url)) as url:
+    with serving(make_app(tmp_path, INVENTORY_BASE_URL=inventory.url, DATABASE_LOCK_TIMEOUT="0.02")) as url:
         async with connect(url) as client:
-            with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
+            with held_up(tmp_path, "orders"):
                 response = await client.post("/v1/orders", json=order)
                 assert (response.status_code, response.headers["retry-after"]) == (503, "1")
                 assert read_error(response).code == "service_unavailable"

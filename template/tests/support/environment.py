@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from tests.subject import UPSTREAMS, Application, create_app, settings
+from tests.support.database import url_of
 
 
 @contextmanager
@@ -18,9 +19,9 @@ def environment(**variables: str) -> Iterator[None]:
 
 
 def make_settings(folder: Path, **variables: str) -> settings.Settings:
-    """The settings of a service whose database is a file in `folder`."""
+    """The settings of a service with the database that belongs to `folder`."""
     defaults = {
-        "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'test.db'}",
+        "DATABASE_URL": variables.get("DATABASE_URL") or url_of(folder),
         "ENVIRONMENT": "development",
         "ERROR_HANDLING_CONNECTION_TIMEOUT": "1",
     }
@@ -32,9 +33,3 @@ def make_settings(folder: Path, **variables: str) -> settings.Settings:
 def make_app(folder: Path, **variables: str) -> Application:
     """The service with the settings of `make_settings`."""
     return create_app(make_settings(folder, **variables))
-
-
-def destroy_database(folder: Path) -> None:
-    """Overwrite the database of `make_settings(folder)`, so that SQLite no longer knows it as one."""
-    for file in folder.glob("test.db*"):
-        file.write_bytes(b"this is not a database any more" * 200)

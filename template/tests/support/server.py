@@ -1,5 +1,6 @@
 """A real server on a free port, in a thread of its own."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -44,6 +45,18 @@ def serving(app: ASGIApp) -> Iterator[str]:
             _running.remove(server)
             server.should_exit = True
             thread.join()
+
+
+async def started(client: httpx.AsyncClient) -> None:
+    """Wait until the service that `client` talks to, a process of its own, has started."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            if (await client.get("/startupz")).status_code == 200:
+                return
+        except httpx.ConnectError:
+            await asyncio.sleep(0.02)
+    raise AssertionError("the service did not start")
 
 
 def connect(url: str | httpx.URL) -> httpx.AsyncClient:

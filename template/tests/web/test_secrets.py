@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.subject import PACKAGE
+from tests.support.database import unreachable_url
 from tests.support.environment import make_app
 from tests.support.failing import SECRET
 from tests.support.logs import LogLines
@@ -45,7 +46,7 @@ async def test_in_the_address_of_a_database_that_does_not_answer(
     tmp_path: Path, logs: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{PACKAGE}.lifespan.PATIENCE_SECONDS", 0.05)
-    app = make_app(tmp_path, DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/{SECRET}/test.db")
+    app = make_app(tmp_path, DATABASE_URL=unreachable_url(tmp_path, SECRET))
     with serving(app) as url:
         async with connect(url) as client:
             report = await client.get("/health")

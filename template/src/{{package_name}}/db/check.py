@@ -3,11 +3,10 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-# SQLite answers a constant without a look at its file.
-QUESTIONS = {"sqlite": "SELECT 1 FROM sqlite_master LIMIT 1"}
+from .dialect import PING
 
 
 async def ping(engine: AsyncEngine) -> None:
     """Ask for next to nothing; raises whatever the driver does."""
     async with engine.connect() as connection:
-        await connection.execute(text(QUESTIONS.get(engine.dialect.name, "SELECT 1")))
+        await connection.execute(text(PING))

@@ -1,53 +1,98 @@
-"""The engine: the pool of connections, and what each new connection is told."""
+"""The engine: the pool of connections, and the circuit breaker at its door."""
 
-import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
-from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy import PoolProxiedConnection, exc, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.util import await_only
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
-BUSY_TIMEOUT_MS = 5_000
-"""How long a SQLite writer waits for another before it gives up."""
+from ..errors.hierarchy import ServiceUnavailableError
+from ..resilience.breaker import CircuitBreaker, Verdict
+from ..resilience.events import Event
+from .dialect import Limits, failure, options, prepare
+from .failures import Failure, unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FAILURE_THRESHOLD = 5
+RECOVERY_SECONDS = 0.5
+"""A trial costs one attempt to connect, and all wait for it: a database that is back should not go unnoticed."""
 
 
-def create_engine(url: str) -> AsyncEngine:
+def create_engine(
+    url: str,
+    limits: Limits = Limits(),  # noqa: B008 - it is frozen
+    breaker: CircuitBreaker | None = None,
+) -> AsyncEngine:
     """An engine on `url`; connections are made when they are first needed.
 
     Parameters of statements never appear in exceptions or logs: they are what users typed.
     """
-    engine = create_async_engine(url, hide_parameters=True)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    event.listen(engine.sync_engine, "handle_error", _interrupt_sqlite)
+    engine = create_async_engine(
+        make_url(url),
+        hide_parameters=True,
+        poolclass=_pool_behind(breaker),
+        pool_size=limits.pool_size,
+        max_overflow=limits.max_overflow,
+        pool_timeout=limits.pool_timeout,
+        **options(limits),
+    )
+    prepare(engine)
     return engine
 
 
+def create_breaker(events: Callable[[Event], None]) -> CircuitBreaker:
+    """It opens while nobody gets a connection: then nobody waits for one, nor for the end of a timeout."""
+    return CircuitBreaker(
+        "database",
+        failure_threshold=FAILURE_THRESHOLD,
+        recovery_timeout=RECOVERY_SECONDS,
+        success_threshold=1,
+        judge=_judge,
+        events=events,
+    )
+
+
+def pool_states(engine: AsyncEngine) -> dict[str, Callable[[], int]]:
+    """Readers of how many connections there are in each state."""
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)  # noqa: S101 - by the arguments above
+    return {"in_use": pool.checkedout, "idle": pool.checkedin}
+
+
 def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """A factory of sessions whose objects stay readable after the commit, when the answer is rendered."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+    """A factory of sessions whose objects stay readable after the commit, when the answer is rendered.
+
+    The session itself is of no use any more once it is closed: it would take a connection that nobody gives back.
+    """
+    return async_sessionmaker(engine, expire_on_commit=False, close_resets_only=False)
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # The driver would begin a transaction before the first write alone: reads would see what others commit in between,
-    # and a savepoint before it would be the transaction, committed with its release.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    # Readers do not block the writer, nor the writer them.
-    cursor.execute("PRAGMA journal_mode = WAL")
-    # Off by default in SQLite, for compatibility with its first versions.
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.close()
+def _unguarded(function: Callable[P, T]) -> Callable[P, T]:
+    return function
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _pool_behind(breaker: CircuitBreaker | None) -> type[AsyncAdaptedQueuePool]:
+    guarded = breaker or _unguarded
+
+    class Pool(AsyncAdaptedQueuePool):
+        __module__ = AsyncAdaptedQueuePool.__module__  # Its logger is called after it, and is as quiet as SQLAlchemy's.
+
+        # Here alone: a statement that fails says nothing of the others, and who has lost the server connects next.
+        @guarded
+        def connect(self) -> PoolProxiedConnection:
+            try:
+                return super().connect()
+            except OSError as error:  # A driver may raise what the operating system does; TimeoutError is one.
+                raise unavailable() from error
+
+    return Pool
 
 
-def _interrupt_sqlite(context: ExceptionContext) -> None:
-    # Whoever was cancelled would otherwise wait for the end of the statement, for which nobody waits any more: the
-    # connection is given back by the thread that works on it.
-    if isinstance(context.original_exception, asyncio.CancelledError) and context.connection is not None:
-        driver: Any = context.connection.connection.driver_connection
-        await_only(driver.interrupt())
+def _judge(error: Exception) -> Verdict:
+    """A wrong password, for one, is a failure of ours."""
+    if isinstance(error, (exc.TimeoutError, ServiceUnavailableError)) or failure(error) is Failure.UNAVAILABLE:
+        return Verdict.FAILURE
+    return Verdict.NEITHER

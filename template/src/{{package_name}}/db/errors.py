@@ -1,7 +1,6 @@
 """From a driver's exception to one of ours, or to none where it is a bug.
 
-SQLite reports a syntax error, a missing table and a busy file alike as OperationalError, so the class alone says
-nothing: what counts is the name of the result code.
+What the driver means by it is `dialect.py`'s affair.
 """
 
 from collections.abc import AsyncIterator
@@ -18,28 +17,14 @@ from ..errors.classification import (
     Classification,
     ErrorClassifier,
 )
-from ..errors.hierarchy import ApplicationError, ConflictError, ServiceUnavailableError, UnprocessableError
-
-RETRY_AFTER_SECONDS = 1.0
-
-_CONFLICTS = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_FOREIGNKEY"})
-_UNPROCESSABLE = frozenset({"SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_NOTNULL", "SQLITE_TOOBIG"})
-# Compared up to the second underscore: extended codes such as SQLITE_IOERR_WRITE mean the same to a caller.
-_UNAVAILABLE = frozenset(
-    {
-        "SQLITE_BUSY",
-        "SQLITE_CANTOPEN",
-        "SQLITE_CORRUPT",
-        "SQLITE_FULL",
-        "SQLITE_IOERR",
-        "SQLITE_LOCKED",
-        "SQLITE_NOMEM",
-        "SQLITE_NOTADB",
-        "SQLITE_PERM",
-        "SQLITE_PROTOCOL",
-        "SQLITE_READONLY",
-    }
+from ..errors.hierarchy import (
+    ApplicationError,
+    ConflictError,
+    UnprocessableError,
 )
+from . import dialect
+from .base import Base
+from .failures import Failure, unavailable
 
 
 @asynccontextmanager
@@ -58,17 +43,39 @@ def translate(error: exc.SQLAlchemyError) -> ApplicationError | None:
     """Our exception for `error`, or None where the fault is in our own code."""
     if isinstance(error, StaleDataError):
         return ConflictError("Resource", "version")
+    match _failure(error):
+        case Failure.CONFLICT:
+            return ConflictError("Resource", _field(error))
+        case Failure.UNPROCESSABLE:
+            return UnprocessableError("A value is not acceptable to the database", field=_field(error))
+        case Failure.LOST_RACE | Failure.UNAVAILABLE:
+            return unavailable()
+    return None
+
+
+def lost_a_race(error: BaseException) -> bool:
+    """Whether the database has undone the transaction of `error` because of another one, and might not the next time."""
+    cause = error.__cause__ if isinstance(error, ApplicationError) else error
+    return isinstance(cause, exc.DBAPIError) and _failure(cause) is Failure.LOST_RACE
+
+
+def _failure(error: exc.SQLAlchemyError) -> Failure | None:
     if isinstance(error, exc.TimeoutError):  # No connection became free in time.
-        return ServiceUnavailableError("database", retry_after=RETRY_AFTER_SECONDS)
+        return Failure.UNAVAILABLE
     if not isinstance(error, exc.DBAPIError):
         return None
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
-    if name in _CONFLICTS:
-        return ConflictError("Resource")
-    if name in _UNPROCESSABLE:
-        return UnprocessableError("A value is not acceptable to the database")
-    if error.connection_invalidated or "_".join(name.split("_")[:2]) in _UNAVAILABLE:
-        return ServiceUnavailableError("database", retry_after=RETRY_AFTER_SECONDS)
+    if error.connection_invalidated:
+        return Failure.UNAVAILABLE
+    return dialect.failure(error)
+
+
+def _field(error: exc.SQLAlchemyError) -> str | None:
+    """What clients call that which broke a constraint: `info={"field": …}` of the constraint in its model."""
+    broken = dialect.constraint(error) if isinstance(error, exc.DBAPIError) else None
+    for table in Base.metadata.tables.values():
+        for constraint in table.constraints:
+            if broken is not None and "field" in constraint.info and broken in dialect.names(constraint):
+                return str(constraint.info["field"])
     return None
 
 

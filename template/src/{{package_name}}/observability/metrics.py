@@ -20,6 +20,7 @@ from ..resilience.events import (
     CallFinished,
     FallbackUsed,
     LevelChanged,
+    PoolOpened,
     RetryBudgetExhausted,
     Subscriptions,
 )
@@ -113,6 +114,7 @@ class Metrics:
         self._breaker_rejections = CounterTally(
             "circuit_breaker_rejections_total", "Calls refused by an open circuit.", ["name"], self.registry
         )
+        self._pool = Gauge("db_pool_connections", "Connections to the database.", ["state"], registry=self.registry)
         self._service_level = Gauge("service_level", "1 for the present level.", ["level"], registry=self.registry)
         self._set_level(ServiceLevel.FULL.value)
 
@@ -137,6 +139,7 @@ class Metrics:
             BreakerAdded: self._watch_breaker,
             BreakerChanged: self._observe_breaker,
             LevelChanged: lambda event: self._set_level(event.new),
+            PoolOpened: self._watch_pool,
         }
 
     def exposition(self) -> bytes:
@@ -161,6 +164,10 @@ class Metrics:
     def _observe_breaker(self, event: BreakerChanged) -> None:
         self._breaker_transitions.labels(event.name, event.new).inc()
         self._set_breaker_state(event.name, event.new)
+
+    def _watch_pool(self, event: PoolOpened) -> None:
+        for state, read in event.states.items():
+            self._pool.labels(state).set_function(read)
 
     def _set_breaker_state(self, name: str, present: str) -> None:
         for state in CircuitState:

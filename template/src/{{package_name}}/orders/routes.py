@@ -16,7 +16,8 @@ from ..errors.hierarchy import (
 from ..upstreams.inventory import Inventory
 from ..web.openapi import raises
 from . import repository
-from .schemas import Availability, NewOrder, OrderPage, OrderView, SearchPage, Sku
+from .idempotency import IdempotencyKey
+from .schemas import Availability, IfMatch, NewOrder, OrderChange, OrderPage, OrderView, SearchPage, Sku
 from .search import Search
 from .service import Orders
 
@@ -24,9 +25,14 @@ router = APIRouter(prefix="/v1", tags=["orders"])
 
 
 @router.post("/orders", status_code=201, responses=raises(ConflictError, UnprocessableError))
-async def create_order(new: NewOrder, orders: Orders) -> OrderView:
-    """Take an order."""
-    return OrderView.model_validate(await orders.place(new))
+async def create_order(
+    new: NewOrder, orders: Orders, response: Response, idempotency_key: IdempotencyKey = None
+) -> OrderView:
+    """Take an order; with an `Idempotency-Key` once only, however often it comes."""
+    placed = await orders.place(new, idempotency_key)
+    if placed.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return placed.order
 
 
 @router.get("/orders", responses=raises(ValidationError))
@@ -63,9 +69,21 @@ async def search_orders(
 
 
 @router.get("/orders/{order_id}", responses=raises(NotFoundError))
-async def get_order(order_id: str, session: Session) -> OrderView:
-    """One order."""
-    return OrderView.model_validate(await repository.get_order(session, order_id))
+async def get_order(order_id: str, session: Session, response: Response) -> OrderView:
+    """One order; `ETag` names its version."""
+    order = await repository.get_order(session, order_id)
+    response.headers["ETag"] = _etag(order.version)
+    return OrderView.model_validate(order)
+
+
+@router.patch("/orders/{order_id}", responses=raises(NotFoundError, ConflictError))
+async def change_order(
+    order_id: str, change: OrderChange, orders: Orders, response: Response, if_match: IfMatch
+) -> OrderView:
+    """Change an order, if it is still as its `ETag` said."""
+    changed = await orders.change(order_id, change.quantity, int(if_match.strip('"')))
+    response.headers["ETag"] = _etag(changed.version)
+    return changed.order
 
 
 @router.get("/availability/{sku}", responses=raises(NotFoundError))
@@ -76,3 +94,7 @@ async def get_availability(sku: Sku, inventory: Inventory, response: Response) -
     if stock.age is not None:
         response.headers["Age"] = str(round(stock.age))
     return Availability(sku=stock.value.sku, available=stock.value.available, degraded=stock.age is not None)
+
+
+def _etag(version: int) -> str:
+    return f'"{version}"'

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
+from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field
 
 Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="A product, such as A-1.")]
@@ -15,6 +16,17 @@ class NewOrder(BaseModel):
 
     sku: Sku
     quantity: int = Field(ge=1, le=10_000)
+
+
+class OrderChange(BaseModel):
+    """What may change in an order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    quantity: int = Field(ge=1, le=10_000)
+
+
+IfMatch = Annotated[str, Header(pattern=r'^"[0-9]{1,9}"$', description="The `ETag` of the order that is to change.")]
 
 
 class OrderView(BaseModel):

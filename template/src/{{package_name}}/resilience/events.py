@@ -88,6 +88,12 @@ class LevelChanged(NamedTuple):
     new: str
 
 
+class PoolOpened(NamedTuple):
+    """There is a pool of connections to the database; `states` reads how many are in each state."""
+
+    states: Mapping[str, Callable[[], int]]
+
+
 Event = tuple[Any, ...]
 """One of the above."""
 

@@ -4,6 +4,7 @@ The first attempt is a plain call: tenacity gets its outcome and decides what fo
 nothing. Each call has an object of tenacity's of its own, for a shared one mixes up concurrent calls.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -33,10 +34,10 @@ class Retrier:
         name: in events.
         stop, wait, when: tenacity's own objects, in any combination.
         budget: what retries are paid from.
-        retry_after: reads from an exception how many seconds the other side asks us to wait.
-        refused: whether another attempt would not even be made; then there is nothing to wait for.
         events: learns of each retry.
         sleep: waits for some seconds.
+        retry_after: reads from an exception how many seconds the other side asks us to wait.
+        refused: whether another attempt would not even be made; then there is nothing to wait for.
         clock: seconds that never jump.
     """
 
@@ -45,11 +46,11 @@ class Retrier:
     wait: wait_base
     when: retry_base
     budget: RetryBudget
-    retry_after: Callable[[BaseException], float | None]
-    refused: Callable[[], bool]
     events: Callable[[Event], None]
     sleep: Callable[[float], Awaitable[None]]
-    clock: Callable[[], float]
+    retry_after: Callable[[BaseException], float | None] = lambda _: None
+    refused: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.monotonic
 
     async def go_on(self, state: RetryCallState, attempt: Callable[[int], Awaitable[T]], deadline: float) -> T:
         """Continue after a first attempt, until `deadline` on the clock.
