@@ -107,7 +107,8 @@ def _ours(module: Modules) -> _Ours:
 
     closed, failing, opened = pipeline(), pipeline(failure_threshold=sys.maxsize), pipeline(recovery_timeout=3600.0)
     opened.breaker.open()
-    stale = module("resilience.stale").StaleIfError("inventory", 300.0, classifier=classifier, events=events)
+    substitutes = module("resilience.substitutes").Substitutes(classifier, events)
+    stale = substitutes.last_good("inventory", 300.0)
     return _Ours(
         success=lambda: stale.call("A-1", lambda: closed.call(_nothing, idempotent=True)),
         failure=functools.partial(failing.call, _broken, idempotent=False),

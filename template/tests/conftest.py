@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
+from tests.subject import finished
 from tests.support import failing
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
@@ -18,6 +19,12 @@ ORIGIN = "https://shop.example"
 def anyio_backend() -> str:
     """The event loop that the service runs on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_delay() -> None:
+    """What requests leave is there at once, for the tests need not wait."""
+    finished.DELAY_SECONDS = 0.0
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from tests.subject import (
 )
 from tests.support.environment import environment
 
-LEDGER = Upstream("ledger", "http://ledger", Policy(total_timeout=2.0, failure_ratio=0.5))
+LEDGER = Upstream(name="ledger", base_url="http://ledger", policy=Policy(total_timeout=2.0, failure_ratio=0.5))
 
 
 def _load(**variables: str) -> Settings:

@@ -14,6 +14,7 @@ from .errors.classification import ErrorClassifier
 from .health.checks import Check
 from .health.lifecycle import Lifecycle
 from .health.routes import Health
+from .observability.error_rates import ErrorRates
 from .observability.logs import get_logger
 from .resilience.degradation import Degradation
 from .resilience.events import Events
@@ -21,6 +22,7 @@ from .resilience.substitutes import Substitutes
 from .settings import Settings
 from .upstreams.connection import connect_all
 from .upstreams.registry import UPSTREAMS
+from .web.finished import FinishedRequests
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 10.0
 PATIENCE_SECONDS = 1.0
@@ -33,6 +35,8 @@ log = get_logger(__name__)
 async def run(
     settings: Settings,
     lifecycle: Lifecycle,
+    finished: FinishedRequests,
+    error_rates: ErrorRates,
     classifier: ErrorClassifier,
     events: Events,
     substitutes: Substitutes,
@@ -40,6 +44,7 @@ async def run(
 ) -> AsyncIterator[dict[str, Any]]:
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
+        stack.callback(finished.hand_on)
         engine = create_engine(settings.database.url.get_secret_value())
         stack.push_async_callback(engine.dispose)
         upstreams = await connect_all(
@@ -65,6 +70,7 @@ async def run(
                 breakers=[one.pipeline.breaker for one in upstreams.values() if one.pipeline.breaker is not None],
                 degradation=degradation,
                 ready_requires=frozenset(settings.http.ready_requires),
+                error_rates=error_rates,
             ),
         }
         lifecycle.draining = True

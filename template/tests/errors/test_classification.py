@@ -52,6 +52,13 @@ def test_every_exception_has_a_rule_of_its_own_family(classifier: ErrorClassifie
     assert unmapped == []
 
 
+def test_a_group_of_our_own_errors_is_the_gravest_of_them(classifier: ErrorClassifier) -> None:
+    down, missing = hierarchy.ServiceUnavailableError("stock"), hierarchy.NotFoundError("Order", "1")
+    group = ExceptionGroup("both", [missing, ExceptionGroup("inner", [down])])
+    assert classifier.verdict(group) == classifier.verdict(down)
+    assert classifier.verdict(ExceptionGroup("a bug too", [down, ValueError()])) == classifier.verdict(ValueError())
+
+
 def test_retries_in_vain_are_what_the_last_attempt_was(classifier: ErrorClassifier) -> None:
     def gave_up_on(outcome: Exception | None) -> tenacity.RetryError:
         attempt: tenacity.Future = tenacity.Future(3)

@@ -45,6 +45,6 @@ def fleet() -> str:
 @pytest.fixture
 def with_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service calls an upstream, whichever it has otherwise."""
-    upstreams = [Upstream("stock", "http://127.0.0.1:1")]
+    upstreams = [Upstream(name="stock", base_url="http://127.0.0.1:1")]
     monkeypatch.setattr(lifespan, "UPSTREAMS", upstreams)
     monkeypatch.setattr(environment, "UPSTREAMS", upstreams)

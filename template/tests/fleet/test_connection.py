@@ -15,6 +15,7 @@ from tests.subject import (
     DISTRIBUTION,
     BreakerSync,
     Degradation,
+    ErrorRates,
     Events,
     Feature,
     Health,
@@ -133,8 +134,8 @@ async def test_only_those_of_the_same_name_are_one_fleet(redis: RedisServer, fle
 
 async def test_the_report_tells_which_breakers_are_shared(redis: RedisServer, fleet: str) -> None:
     async with in_step(BreakerSync(redis.url, fleet)) as breaker:
-        degradation = Degradation([Feature("ads")], is_failure=lambda _: True, events=Events())
-        health = Health(Lifecycle(), [], [breaker], degradation, frozenset())
+        degradation = Degradation([Feature(name="ads")], is_failure=lambda _: True, events=Events())
+        health = Health(Lifecycle(), [], [breaker], degradation, frozenset(), ErrorRates(1))
         report = (await health.report()).model_dump(mode="json")["circuit_breakers"]
         assert report == {
             "stock": {"state": "closed", "failure_count": 0, "shared": True},

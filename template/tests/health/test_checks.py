@@ -45,4 +45,4 @@ async def test_a_hanging_dependency_is_unhealthy() -> None:
         await asyncio.sleep(60)
 
     result = await Check("database", hang, timeout=0.01).run()
-    assert (result.healthy, result.error) == (False, "TimeoutError")
+    assert (result.healthy, result.error) == (False, "OperationTimeoutError")

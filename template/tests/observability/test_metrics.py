@@ -7,6 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.subject import finished
 from tests.support import failing
 from tests.support.environment import make_app
 from tests.support.server import connect, serving
@@ -52,6 +53,16 @@ async def test_requests_are_counted_by_template(counted: httpx.AsyncClient) -> N
     assert samples[_requests("other", "unmatched", 404)] == 1
     assert samples["http_server_active_requests", frozenset()] == 1
     assert any(name == "build_info" for name, _ in samples)
+
+
+async def test_a_scrape_counts_every_answer_that_is_out(
+    counted: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finished, "DELAY_SECONDS", 60.0)
+    for number in range(5):
+        await counted.get(f"/fail/http/{410 + number}")
+    samples = await _samples(counted)
+    assert [samples[_requests("GET", "/fail/http/{status}", 410 + number)] for number in range(5)] == [1] * 5
 
 
 async def test_errors_are_counted_when_asked_for(counted: httpx.AsyncClient, request: pytest.FixtureRequest) -> None:

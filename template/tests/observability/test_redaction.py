@@ -1,10 +1,17 @@
 """Secrets lose their value by the name of their field and by their shape."""
 
 import time
+from typing import Any
 
 import pytest
 
-from tests.subject import LONGEST_TEXT, redact, redact_random
+from tests.subject import LONGEST_TEXT, redact_fields, redact_random
+
+
+def redact(name: str, value: Any) -> Any:
+    fields = {name: value}
+    redact_fields(fields)
+    return fields[name]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +22,7 @@ from tests.subject import LONGEST_TEXT, redact, redact_random
         "WebSocket /ws/?ticket=canary",
         "Authorization: Bearer canary",
         "basic canary",
+        "Bearer\tcanary",
         "password=canary, user=me",
         "api_key: canary",
         '{"client_secret": "canary"}',
@@ -47,10 +55,6 @@ def test_plain_text_is_left_alone() -> None:
         assert redact("event", text) == text
     assert redact("count", 3) == 3
     assert redact("skus", ["A-1", "B-2"]) == ["A-1", "B-2"]
-
-
-def test_what_json_cannot_say_is_written_as_text() -> None:
-    assert [redact("value", value) for value in (float("nan"), float("inf"), 0.5)] == ["nan", "inf", 0.5]
 
 
 @pytest.mark.parametrize("text", ["key" * 660, "a" * 2000, "password" * 250, "Bearer " * 285, "://" * 660, "?a=" * 660])

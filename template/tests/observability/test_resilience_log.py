@@ -1,6 +1,6 @@
 """Substitutes in the log: what was missing and why, and no stack where the class says it all."""
 
-from tests.subject import LOGGED, CircuitBreakerOpenError, Events, FallbackUsed, OperationTimeoutError
+from tests.subject import LOGGED, CallRetried, CircuitBreakerOpenError, Events, FallbackUsed, OperationTimeoutError
 from tests.support.logs import LogLines
 
 
@@ -15,6 +15,13 @@ def test_an_error_of_ours_needs_no_stack(logs: LogLines) -> None:
     assert (late["error_type"], late["cause_type"]) == ("OperationTimeoutError", "TimeoutError")
     assert "exception" not in refused
     assert "exception" not in late
+
+
+def test_the_statistics_of_a_retried_call(logs: LogLines) -> None:
+    Events(LOGGED)(CallRetried("ledger", "success", 3, 0.25))
+    [line] = logs.of_level("info")
+    assert (line["event"], line["upstream"], line["outcome"]) == ("retried call finished", "ledger", "success")
+    assert (line["attempts"], line["waited_ms"]) == (3, 250.0)
 
 
 def test_a_foreign_error_has_its_stack(logs: LogLines) -> None:

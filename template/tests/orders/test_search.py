@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.subject import PACKAGE, Application, ServiceLevel
+from tests.subject import PACKAGE, Application
 from tests.support.bodies import read_error
 from tests.support.environment import destroy_database, make_app
 from tests.support.logs import LogLines
@@ -120,10 +120,11 @@ async def test_a_database_that_hangs_leaves_time_for_the_last_good_result(
 
     for name in ("search_ranked", "search"):
         monkeypatch.setattr(f"{PACKAGE}.orders.repository.{name}", hang)
-    for name in ("RANKED_SECONDS", "BASIC_SECONDS"):
-        monkeypatch.setattr(f"{PACKAGE}.orders.search.{name}", 0.05)
+    monkeypatch.setattr(f"{PACKAGE}.orders.search.RANKED_SECONDS", 0.05)
     async with asyncio.timeout(5):
         assert await search(searched, "a") == (found, "last_good", True)
+        assert await search(searched, "a") == (found, "last_good", True)
+    assert (await searched.get("/health")).json()["service_level"] == "minimal"
 
 
 async def test_the_ranking_is_off_after_a_failure_and_comes_back(
@@ -146,7 +147,8 @@ async def test_the_ranking_is_off_after_a_failure_and_comes_back(
     assert report.json()["circuit_breakers"]["ranked_search"]["state"] == "open"
     assert report.headers["x-service-level"] == "degraded"
 
-    app.state.degradation.breakers["ranked_search"].recovery_timeout = 0.0
+    for breaker in app.state.degradation.breakers.values():
+        breaker.recovery_timeout = 0.0
     assert (await search(searched, "a"))[1:] == ("ranked", False)
     report = await searched.get("/health")
     assert (report.json()["status"], report.json()["service_level"]) == ("healthy", "full")
@@ -157,7 +159,9 @@ async def test_the_ranking_is_off_where_the_level_is_held_below_it(
 ) -> None:
     app.state.degradation.enable_degraded_mode()
     assert (await search(searched, "a"))[1:] == ("basic", True)
-    app.state.degradation.pin(ServiceLevel.FULL)
+    app.state.degradation.enable_minimal_mode()
+    assert (await search(searched, "a"))[1:] == ("last_good", True)
+    app.state.degradation.enable_automatic_mode()
     assert (await search(searched, "a"))[1:] == ("ranked", False)
 
 
@@ -179,9 +183,10 @@ async def test_the_last_good_result_stands_in_when_nothing_works(tmp_path: Path,
     assert response.status_code == 200
     assert response.json() == {**good, "degraded": True, "answered_by": "last_good"}
     assert response.headers["age"] == "0"
+    assert (await searched.get("/v1/orders/search?q=a&limit=2")).status_code == 503
     never_asked = await searched.get("/v1/orders/search?q=b")
     assert (never_asked.status_code, read_error(never_asked).code) == (503, "fallbacks_exhausted")
-    assert never_asked.headers["retry-after"] == "1"
+    assert never_asked.headers["retry-after"] == "5"
 
 
 async def test_a_count_that_takes_too_long_is_left_out(

@@ -268,6 +268,16 @@ async def test_as_decorator_of_what_only_behaves_like_a_function(breaker: Circui
     assert breaker.failure_count == 2
 
 
+def test_what_has_only_begun_is_no_success(breaker: CircuitBreaker) -> None:
+    async def numbers() -> None: ...
+
+    begun = numbers()
+    with pytest.raises(TypeError, match="not async"):
+        _ = breaker(lambda: begun)()
+    begun.close()
+    assert breaker.failure_count == 1
+
+
 def test_a_generator_is_no_call(breaker: CircuitBreaker) -> None:
     async def numbers() -> AsyncIterator[int]:
         yield 1

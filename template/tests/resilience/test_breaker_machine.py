@@ -1,5 +1,7 @@
 """Whatever happens in whichever order, the breaker does what a small model of it says."""
 
+from asyncio import CancelledError
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -63,7 +65,7 @@ class BreakerMachine(RuleBasedStateMachine):
         if outcome == "success":
             self.breaker.succeeded(epoch)
         elif outcome == "cancelled":
-            self.breaker.abandoned(epoch)
+            self.breaker.failed(epoch, CancelledError())
         else:
             self.breaker.failed(epoch, OSError() if outcome == "failure" else KeyError())
         if number != self.number:

@@ -1,6 +1,7 @@
 """Features fail, are off, and come back by themselves; the level tells how much is on offer."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ from tests.subject import (
 )
 from tests.support.clock import Clock
 
-HINTS = Feature("hints", lowest=ServiceLevel.FULL, recovery_timeout=10)
-PICTURES = Feature("pictures", lowest=ServiceLevel.DEGRADED, recovery_timeout=20)
+HINTS = Feature(name="hints", lowest=ServiceLevel.FULL, recovery_timeout=10)
+PICTURES = Feature(name="pictures", lowest=ServiceLevel.DEGRADED, recovery_timeout=20)
 FULL, DEGRADED, MINIMAL, OFFLINE = ServiceLevel
 
 
@@ -55,7 +56,7 @@ async def never() -> str:
 
 async def fail(degradation: Degradation, feature: Feature) -> None:
     with pytest.raises(ServiceUnavailableError):
-        await degradation.call(feature, bad)
+        await degradation.breaker(feature).call(bad)
 
 
 def levels(seen: list[Event]) -> list[tuple[str, str]]:
@@ -63,7 +64,7 @@ def levels(seen: list[Event]) -> list[tuple[str, str]]:
 
 
 async def test_all_is_on_as_long_as_all_works(degradation: Degradation, seen: list[Event]) -> None:
-    assert await degradation.call(HINTS, good) == "good"
+    assert await degradation.breaker(HINTS).call(good) == "good"
     assert degradation.level is FULL
     assert seen == []
 
@@ -72,9 +73,9 @@ async def test_one_failure_turns_a_feature_off_and_leaves_the_others_on(degradat
     await fail(degradation, HINTS)
     assert degradation.level is DEGRADED
     with pytest.raises(CircuitBreakerOpenError) as off:
-        await degradation.call(HINTS, never)
+        await degradation.breaker(HINTS).call(never)
     assert off.value.headers == {"Retry-After": "10"}
-    assert await degradation.call(PICTURES, good) == "good"
+    assert await degradation.breaker(PICTURES).call(good) == "good"
 
 
 async def test_it_comes_back_by_a_call_that_tries_it(degradation: Degradation, clock: Clock, seen: list[Event]) -> None:
@@ -83,9 +84,9 @@ async def test_it_comes_back_by_a_call_that_tries_it(degradation: Degradation, c
     await fail(degradation, HINTS)
     clock.pass_(9.9)
     with pytest.raises(CircuitBreakerOpenError):
-        await degradation.call(HINTS, never)
+        await degradation.breaker(HINTS).call(never)
     clock.pass_(0.1)
-    assert await degradation.call(HINTS, good) == "good"
+    assert await degradation.breaker(HINTS).call(good) == "good"
     assert degradation.level is FULL
     assert levels(seen) == [("full", "degraded"), ("degraded", "full")]
     # Told after the change that caused it.
@@ -101,11 +102,11 @@ async def test_one_call_at_a_time_tries_it(degradation: Degradation, clock: Cloc
         await release.wait()
         return "good"
 
-    trial = asyncio.create_task(degradation.call(HINTS, wait))
+    trial = asyncio.create_task(degradation.breaker(HINTS).call(wait))
     await asyncio.sleep(0)
     assert degradation.level is DEGRADED
     with pytest.raises(CircuitBreakerOpenError):
-        await degradation.call(HINTS, never)
+        await degradation.breaker(HINTS).call(never)
     release.set()
     assert await trial == "good"
     assert degradation.level is FULL
@@ -119,16 +120,16 @@ async def test_a_bug_and_a_cancellation_turn_nothing_off(degradation: Degradatio
         raise asyncio.CancelledError
 
     with pytest.raises(ValueError, match="a bug"):
-        await degradation.call(HINTS, bug)
+        await degradation.breaker(HINTS).call(bug)
     with pytest.raises(asyncio.CancelledError):
-        await degradation.call(HINTS, cancelled)
+        await degradation.breaker(HINTS).call(cancelled)
     assert degradation.level is FULL
 
 
 async def test_a_caller_that_waits_for_less_than_we_do_turns_nothing_off(degradation: Degradation) -> None:
     token = current_deadline.set(Deadline.after(0.02, caller_waits=0.02))
     with pytest.raises(OperationTimeoutError):
-        await degradation.call(HINTS, lambda: with_timeout(asyncio.sleep(5), 60))
+        await degradation.breaker(HINTS).call(lambda: with_timeout(asyncio.sleep(5), 60))
     current_deadline.reset(token)
     assert degradation.level is FULL
 
@@ -140,9 +141,9 @@ async def test_the_level_is_the_highest_one_at_which_everything_works(
     await fail(degradation, PICTURES)
     assert degradation.level is MINIMAL
     clock.pass_(20)
-    await degradation.call(PICTURES, good)
+    await degradation.breaker(PICTURES).call(good)
     assert degradation.level is DEGRADED
-    await degradation.call(HINTS, good)
+    await degradation.breaker(HINTS).call(good)
     assert levels(seen) == [
         ("full", "degraded"),
         ("degraded", "minimal"),
@@ -164,10 +165,10 @@ async def test_a_level_can_be_held_from_the_start(
     assert levels(seen) == ([] if level is FULL else [("full", level.value)])
     for feature in (HINTS, PICTURES):
         if feature in on:
-            assert await degradation.call(feature, good) == "good"
+            assert await degradation.breaker(feature).call(good) == "good"
         else:
             with pytest.raises(ServiceUnavailableError) as off:
-                await degradation.call(feature, never)
+                await degradation.breaker(feature).call(never)
             assert off.value.context == {"service_name": feature.name, "level": level.value}
 
 
@@ -176,17 +177,17 @@ async def test_a_level_that_is_held_stays_whatever_fails(seen: list[Event], cloc
     await fail(degradation, HINTS)
     assert degradation.level is FULL
     with pytest.raises(CircuitBreakerOpenError):
-        await degradation.call(HINTS, never)
+        await degradation.breaker(HINTS).call(never)
 
 
 async def test_there_is_a_way_down_and_a_way_back(degradation: Degradation, seen: list[Event]) -> None:
     degradation.enable_degraded_mode()
-    assert await degradation.call(PICTURES, good) == "good"
+    assert await degradation.breaker(PICTURES).call(good) == "good"
     degradation.enable_minimal_mode()
     with pytest.raises(ServiceUnavailableError):
-        await degradation.call(PICTURES, never)
+        await degradation.breaker(PICTURES).call(never)
     degradation.enable_automatic_mode()
-    assert await degradation.call(HINTS, good) == "good"
+    assert await degradation.breaker(HINTS).call(good) == "good"
     assert levels(seen) == [("full", "degraded"), ("degraded", "minimal"), ("minimal", "full")]
 
 
@@ -200,22 +201,20 @@ async def test_back_to_automatic_is_back_to_what_works(degradation: Degradation)
 
 
 @pytest.mark.parametrize("lowest", [MINIMAL, OFFLINE])
-def test_what_has_to_be_on_is_no_feature(lowest: ServiceLevel) -> None:
-    with pytest.raises(ValueError, match="'search' must be off at minimal"):
-        Feature("search", lowest=lowest)
+def test_what_has_to_be_on_is_no_feature(lowest: Any) -> None:
+    with pytest.raises(ValueError, match="lowest"):
+        Feature(name="search", lowest=lowest)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, float("nan"), float("inf")])
 def test_a_feature_comes_back_after_some_seconds(seconds: float) -> None:
     with pytest.raises(ValueError, match="recovery_timeout"):
-        Feature("hints", recovery_timeout=seconds)
+        Feature(name="hints", recovery_timeout=seconds)
 
 
-def test_each_feature_has_a_name_of_its_own(clock: Clock) -> None:
-    with pytest.raises(ValueError, match="snake_case"):
-        Feature("No Name!")
-    with pytest.raises(ValueError, match="hints"):
-        Degradation([HINTS, HINTS], is_failure=lambda _: True, events=Events(), clock=clock)
+def test_the_name_of_a_feature_is_one_for_a_label() -> None:
+    with pytest.raises(ValueError, match="name"):
+        Feature(name="No Name!")
 
 
 def test_without_features_all_is_on(seen: list[Event]) -> None:

@@ -48,7 +48,7 @@ def test_a_few_retries_need_not_be_earned() -> None:
 
 
 def test_a_budget_of_nothing() -> None:
-    budget = RetryBudget(0.0, minimum=0, clock=Clock())
+    budget = RetryBudget(0.0, clock=Clock())
     budget.calls += 1
     assert not budget.spend()
 

@@ -15,6 +15,7 @@ from tests.subject import (
     AttemptFailed,
     BreakerChanged,
     CallFinished,
+    CallRetried,
     CircuitBreakerOpenError,
     CircuitState,
     Deadline,
@@ -36,7 +37,7 @@ Make = Callable[..., Pipeline]
 
 async def test_a_success_is_one_event(make: Make, seen: list[Event]) -> None:
     assert await make().call(Calls("done"), idempotent=True) == "done"
-    assert seen == [CallFinished("stock", "success", 0.0, 1, 0.0)]
+    assert seen == [CallFinished("stock", "success", 0.0)]
 
 
 async def test_failures_are_retried_until_it_works(make: Make, clock: Clock, seen: list[Event]) -> None:
@@ -48,7 +49,8 @@ async def test_failures_are_retried_until_it_works(make: Make, clock: Clock, see
         RetryScheduled("stock", 1, 1.0, one),
         AttemptFailed("stock", 2, "service_unavailable"),
         RetryScheduled("stock", 2, 1.0, two),
-        CallFinished("stock", "success", 2.0, 3, 2.0),
+        CallFinished("stock", "success", 2.0),
+        CallRetried("stock", "success", 3, 2.0),
     ]
 
 
@@ -59,7 +61,10 @@ async def test_the_last_failure_reaches_the_caller(make: Make, seen: list[Event]
         await make().call(calls, idempotent=True)
     assert last.value is errors[-1]
     assert calls.count == 4
-    assert seen[-1] == CallFinished("stock", "service_unavailable", 3.0, 4, 3.0)
+    assert seen[-2:] == [
+        CallFinished("stock", "service_unavailable", 3.0),
+        CallRetried("stock", "service_unavailable", 4, 3.0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,12 @@ async def test_without_a_breaker(make: Make) -> None:
     for _ in range(3):
         with pytest.raises(ServiceUnavailableError):
             await pipeline.call(Calls(*(down() for _ in range(9))), idempotent=True)
+
+
+async def test_a_cancelled_attempt_is_counted_as_what_it_is(make: Make, seen: list[Event]) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await make().call(Calls(asyncio.CancelledError()), idempotent=True)
+    assert seen == [AttemptFailed("stock", 1, "cancelled"), CallFinished("stock", "cancelled", 0.0)]
 
 
 async def test_the_full_bulkhead_refuses_before_anything_else(make: Make) -> None:

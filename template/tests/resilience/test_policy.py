@@ -55,7 +55,7 @@ def test_a_condition_that_is_async_is_refused() -> None:
 
 
 def test_an_unknown_field_is_refused() -> None:
-    with pytest.raises(TypeError, match="retires"):
+    with pytest.raises(ValueError, match="retires"):
         Policy(**dict[str, Any]({"retires": 3}))
 
 

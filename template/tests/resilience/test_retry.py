@@ -25,7 +25,7 @@ from tenacity.wait import wait_base
 from tests.subject import (
     DEFAULTS,
     AttemptFailed,
-    CallFinished,
+    CallRetried,
     CircuitBreakerOpenError,
     ErrorClassifier,
     Event,
@@ -94,8 +94,24 @@ async def test_statistics_of_concurrent_calls_do_not_mix(make: Make, seen: list[
     pipeline.budget.calls += 100
     outcomes = [[down() for _ in range(number % 3)] for number in range(9)]
     await asyncio.gather(*(pipeline.call(Calls(*errors), idempotent=True) for errors in outcomes))
-    attempts = sorted(event.attempts for event in seen if isinstance(event, CallFinished))
-    assert attempts == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    attempts = sorted(event.attempts for event in seen if isinstance(event, CallRetried))
+    assert attempts == [2, 2, 2, 3, 3, 3]
+
+
+async def test_a_circuit_that_opens_during_a_wait_ends_the_retries(
+    make: Make, clock: Clock, seen: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sleep(_: float) -> None:
+        assert pipeline.breaker is not None
+        pipeline.breaker.open()
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    pipeline = make()
+    calls = Calls(down(), down())
+    with pytest.raises(ServiceUnavailableError):
+        await pipeline.call(calls, idempotent=True)
+    assert calls.count == 1
+    assert not [event for event in seen if isinstance(event, CallRetried)]
 
 
 async def test_results_can_be_retried_too(make: Make, seen: list[Event]) -> None:

@@ -16,13 +16,16 @@ from tests.subject import (
     OverloadedError,
     ServiceUnavailableError,
     StaleIfError,
+    Substitutes,
 )
 from tests.support.clock import Clock
 
 
 @pytest.fixture
 def stale(clock: Clock, seen: list[Event]) -> StaleIfError:
-    return StaleIfError("stock", 60.0, classifier=ErrorClassifier(), events=seen.append, max_entries=2, clock=clock)
+    return StaleIfError(
+        "stock", 60.0, substitutes=Substitutes(ErrorClassifier(), seen.append), max_entries=2, clock=clock
+    )
 
 
 async def good() -> str:
@@ -96,7 +99,7 @@ async def test_what_is_gone_is_not_kept(stale: StaleIfError) -> None:
 
 
 async def test_never_means_never(clock: Clock) -> None:
-    stale = StaleIfError("stock", 0.0, classifier=ErrorClassifier(), events=Events(), clock=clock)
+    stale = StaleIfError("stock", 0.0, substitutes=Substitutes(ErrorClassifier(), Events()), clock=clock)
     await stale.call("A-1", good)
     with pytest.raises(ServiceUnavailableError):
         await stale.call("A-1", bad)

@@ -16,8 +16,13 @@ _running: list[uvicorn.Server] = []
 def settle(seconds: float = 2.0) -> None:
     """Wait until nothing is being served, for at most so long: the last line of a request comes after its answer."""
     until = time.monotonic() + seconds
-    while any(server.server_state.tasks for server in _running) and time.monotonic() < until:
+    while any(map(_is_busy, _running)) and time.monotonic() < until:
         time.sleep(0.002)
+
+
+def _is_busy(server: uvicorn.Server) -> bool:
+    finished = getattr(getattr(server.config.app, "state", None), "finished", None)
+    return bool(server.server_state.tasks or (finished and finished.waiting))
 
 
 @contextmanager

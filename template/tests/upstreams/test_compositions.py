@@ -50,7 +50,7 @@ async def test_200_ms_bound_retries_in_a_chain_in_a_fallback(upstream: Unreliabl
             )
 
         async def in_block(work: Awaitable[object]) -> None:
-            with time_limit("everything", 0.2):
+            async with time_limit("everything", 0.2):
                 await work
 
         bounds: dict[str, Callable[[Awaitable[object]], Awaitable[object]]] = {

@@ -96,5 +96,9 @@ async def test_a_setting_holds_the_level_from_the_start(tmp_path: Path, app: App
     with serving(held) as url:
         async with connect(url) as client:
             assert (await client.get("/livez")).headers["x-service-level"] == "minimal"
+    with serving(make_app(tmp_path, SERVICE_LEVEL="offline")) as url:
+        async with connect(url) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.get("/fail/nothing")).status_code == 503
     # Another app in the same process has a level of its own.
     assert app.state.degradation.level is ServiceLevel.FULL

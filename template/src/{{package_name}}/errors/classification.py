@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from . import hierarchy
+from .groups import principal
 
 
 class ErrorCategory(Enum):
@@ -108,7 +109,7 @@ class ErrorClassifier:
     """Maps exceptions to verdicts by the most specific class that has a rule."""
 
     def __init__(self) -> None:
-        self._rules: dict[type[BaseException], Rule] = dict(OWN_RULES)
+        self._rules: dict[type[BaseException], Rule] = {**OWN_RULES, ExceptionGroup: self._of_group}
         self._found: dict[type[BaseException], Rule] = {}
 
     def register(self, kind: type[BaseException], rule: Rule) -> None:
@@ -127,6 +128,10 @@ class ErrorClassifier:
         if rule is None:
             rule = self._found[kind] = self.rule_for(kind)[1]
         return rule if isinstance(rule, Classification) else rule(error)
+
+    def _of_group(self, group: ExceptionGroup[Exception]) -> Classification:
+        error = principal(group)
+        return BUG if error is group else self.verdict(error)
 
     def classify(self, error: BaseException, context: Mapping[str, Any] | None = None) -> ClassifiedError:
         """Classify `error`; an ApplicationError brings its own context along."""

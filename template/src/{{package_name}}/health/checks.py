@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..resilience.timeout import with_timeout
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -64,8 +66,7 @@ class Check:
         begin = self._clock()
         error = None
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._probe()
+            await with_timeout(self._probe(), self._timeout)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the answer to the question is no
             error = type(failure).__name__
         return CheckResult(error is None, self._clock() - begin, error)

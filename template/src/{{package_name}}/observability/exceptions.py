@@ -6,7 +6,7 @@ becomes "…". Frames are named by file, line and function, without locals and w
 """
 
 import logging
-from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -90,7 +90,7 @@ def _raising_code(traceback: TracebackType | None) -> CodeType | None:
 def _constant_parts(text: str, code: CodeType | None) -> str:
     """`text` with all that is not a constant of `code` replaced by "…"."""
     parts, position = [], 0
-    constants = sorted(_texts(code.co_consts), key=len, reverse=True) if code else []
+    constants = _texts(code) if code else []
     while position < len(text):
         part = next((known for known in constants if text.startswith(known, position)), None)
         if part is not None:
@@ -103,18 +103,22 @@ def _constant_parts(text: str, code: CodeType | None) -> str:
     return "".join(parts)
 
 
-def _texts(constants: tuple[Any, ...]) -> Iterator[str]:
-    for constant in constants:
-        # Shorter ones match by chance.
-        if isinstance(constant, str) and len(constant.strip()) >= 3:
-            yield constant
+@lru_cache(maxsize=1000)
+def _texts(code: CodeType) -> list[str]:
+    """The constant texts of `code`, longest first; shorter ones than three characters match by chance."""
+    texts = [text for text in code.co_consts if isinstance(text, str) and len(text.strip()) >= 3]
+    return sorted(texts, key=len, reverse=True)
+
+
+@lru_cache(maxsize=10_000)
+def _frame(code: CodeType, line: int) -> str:
+    return f"{code.co_filename}:{line} in {code.co_qualname}"
 
 
 def _stack(traceback: TracebackType | None) -> list[str]:
     frames = []
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        frames.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_qualname}")
+        frames.append(_frame(traceback.tb_frame.f_code, traceback.tb_lineno))
         traceback = traceback.tb_next
     if len(frames) > MOST_FRAMES:
         half = MOST_FRAMES // 2

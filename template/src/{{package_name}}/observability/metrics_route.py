@@ -11,6 +11,7 @@ router = APIRouter()
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """The metrics of this process, for Prometheus to scrape."""
+    request.app.state.finished.hand_on()
     # Rendering many series takes a while, which the event loop may not spend; nor may it wait for the threads that
     # endpoints take, for what is slow must be seen.
     exposition = await asyncio.to_thread(request.app.state.metrics.exposition)

@@ -1,4 +1,4 @@
-"""What the resilience engine does, in the log: retries, spent budgets, changed breakers, substitutes, service levels.
+"""What the resilience engine does, in the log: retries and what came of them, spent budgets, breakers, substitutes, levels.
 
 Single attempts and calls leave no line: they would drown the others.
 """
@@ -6,6 +6,7 @@ Single attempts and calls leave no line: they would drown the others.
 from ..errors.hierarchy import ApplicationError
 from ..resilience.events import (
     BreakerChanged,
+    CallRetried,
     FallbackUsed,
     LevelChanged,
     RetryBudgetExhausted,
@@ -24,6 +25,16 @@ def _retry(event: RetryScheduled) -> None:
         attempt=event.number,
         delay_ms=round(event.delay * 1000, 1),
         error_type=None if event.error is None else type(event.error).__name__,
+    )
+
+
+def _retried(event: CallRetried) -> None:
+    log.info(
+        "retried call finished",
+        upstream=event.name,
+        outcome=event.outcome,
+        attempts=event.attempts,
+        waited_ms=round(event.waited * 1000, 1),
     )
 
 
@@ -60,6 +71,7 @@ def _level(event: LevelChanged) -> None:
 
 LOGGED: Subscriptions = {
     RetryScheduled: _retry,
+    CallRetried: _retried,
     RetryBudgetExhausted: _budget,
     BreakerChanged: _breaker,
     FallbackUsed: _fallback,

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import wraps
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
 from sys import maxsize
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -37,12 +37,6 @@ class CircuitState(Enum):
 
 
 CLOSED, OPEN, HALF_OPEN = CircuitState
-
-_STATES = {
-    pybreaker.STATE_CLOSED: CLOSED,
-    pybreaker.STATE_OPEN: OPEN,
-    pybreaker.STATE_HALF_OPEN: HALF_OPEN,
-}
 
 TRIAL_SECONDS = 1.0
 """What refused callers are told while a trial call is under way; how long it takes, nobody knows."""
@@ -71,7 +65,7 @@ class _Storage(pybreaker.CircuitMemoryStorage):
     @state.setter
     def state(self, state: str) -> None:
         self._state = state
-        self._on_change(_STATES[state])
+        self._on_change(CircuitState(state.replace("-", "_")))
 
 
 class _ReportedFailure(Exception):
@@ -186,7 +180,10 @@ class CircuitBreaker:
         @wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             with self.guard():
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                if isawaitable(result):  # It has only begun, and how it ends would never be known here.
+                    raise TypeError(f"{function!r} is not async, but returns something to await")
+                return result
 
         return guarded
 
@@ -200,11 +197,8 @@ class CircuitBreaker:
         epoch = self.admit()
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             self.failed(epoch, error)
-            raise
-        except BaseException:
-            self.abandoned(epoch)
             raise
         self.succeeded(epoch)
 
@@ -252,22 +246,16 @@ class CircuitBreaker:
                 self._probing = False
                 self._report_success()
 
-    def failed(self, epoch: int, error: Exception) -> None:
+    def failed(self, epoch: int, error: BaseException) -> None:
         """The call admitted in `epoch` has raised `error`; whether that is a failure, `judge` says."""
         with self._changing():
             if epoch == self.epoch:
                 self._probing = False
-                verdict = self._judge(error)
+                verdict = self._judge(error) if isinstance(error, Exception) else Verdict.NEITHER
                 if verdict is Verdict.FAILURE:
                     self._report_failure()
                 elif verdict is Verdict.SUCCESS:
                     self._report_success()
-
-    def abandoned(self, epoch: int) -> None:
-        """The call admitted in `epoch` was cancelled."""
-        with self._lock:
-            if epoch == self.epoch:
-                self._probing = False
 
     def open(self) -> None:
         """Open the circuit now, for an incident or a test."""

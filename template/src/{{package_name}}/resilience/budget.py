@@ -15,6 +15,8 @@ BURST = 10.0
 class RetryBudget:
     """Each call earns `ratio` of a retry; a service with little traffic has `minimum` retries in `window` at least.
 
+    With a ratio of 0 there are none.
+
     Args:
         ratio: retries for each call.
         minimum: retries in `window` that need not be earned.
@@ -37,7 +39,7 @@ class RetryBudget:
         self._clock = clock
         self.calls = 0
         self._earned = 0.0
-        self._unearned: deque[float] = deque(maxlen=minimum)
+        self._unearned: deque[float] = deque(maxlen=minimum if ratio else 0)
 
     def spend(self) -> bool:
         """Whether there may be a retry now; if so, it is paid."""

@@ -4,20 +4,19 @@ A feature that fails is off at once, and is tried again by single calls until on
 offer is told as a level, which follows from the features. Somebody in an incident may hold it where they want it.
 """
 
-import math
-import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TypeVar
+from typing import Literal
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from ..errors.hierarchy import ServiceUnavailableError
 from .breaker import CircuitBreaker, CircuitState, Verdict
 from .deadline import caller_gave_up
 from .events import BreakerChanged, Event, LevelChanged
-
-T = TypeVar("T")
+from .policy import Name, Seconds
 
 AUTOMATIC = "auto"
 """In the place of the name of a level: as the features have it."""
@@ -37,10 +36,9 @@ class ServiceLevel(Enum):
 
 
 _LEVELS = list(ServiceLevel)
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
 class Feature:
     """Something that the service is better with, and can do without.
 
@@ -50,20 +48,12 @@ class Feature:
         recovery_timeout: seconds from a failure to the first call that tries whether it works again.
 
     Raises:
-        ValueError: naming what is wrong.
+        ValidationError: naming what is wrong; a ValueError.
     """
 
-    name: str
-    lowest: ServiceLevel = ServiceLevel.FULL
-    recovery_timeout: float = 30.0
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"Feature name {self.name!r} must be in snake_case")
-        if not 0 < self.recovery_timeout < math.inf:
-            raise ValueError(f"Feature {self.name!r}: recovery_timeout must be a number of seconds above zero")
-        if self.lowest not in {ServiceLevel.FULL, ServiceLevel.DEGRADED}:
-            raise ValueError(f"Feature {self.name!r} must be off at {ServiceLevel.MINIMAL.value}")
+    name: Name
+    lowest: Literal[ServiceLevel.FULL, ServiceLevel.DEGRADED] = ServiceLevel.FULL
+    recovery_timeout: Seconds = 30.0
 
 
 class Degradation:
@@ -93,13 +83,8 @@ class Degradation:
         self.level = ServiceLevel.FULL
         self._is_failure = is_failure
         self._events = events
-        self._features: dict[str, Feature] = {}
-        for feature in features:
-            if feature.name in self._features:
-                raise ValueError(f"Two features are called {feature.name!r}")
-            self._features[feature.name] = feature
         self.breakers = {
-            feature.name: CircuitBreaker(
+            feature: CircuitBreaker(
                 feature.name,
                 failure_threshold=1,
                 recovery_timeout=feature.recovery_timeout,
@@ -108,21 +93,19 @@ class Degradation:
                 events=self._tell,
                 clock=clock,
             )
-            for feature in self._features.values()
+            for feature in features
         }
         self.pin(None if level == AUTOMATIC else ServiceLevel(level))
 
-    async def call(self, feature: Feature, function: Callable[[], Awaitable[T]]) -> T:
-        """The result of `await function()`, which makes up `feature`.
+    def breaker(self, feature: Feature) -> CircuitBreaker:
+        """What the calls that make up `feature` go through.
 
         Raises:
             ServiceUnavailableError: the level is held below those at which it is on.
-            CircuitBreakerOpenError: it has failed and is not due to be tried again.
-            Exception: whatever `function` raised.
         """
         if self._pinned is not None and _LEVELS.index(self._pinned) > _LEVELS.index(feature.lowest):
             raise ServiceUnavailableError(feature.name, level=self._pinned.value)
-        return await self.breakers[feature.name].call(function)
+        return self.breakers[feature]
 
     def pin(self, level: ServiceLevel | None) -> None:
         """Stay at `level`, whatever the features do; with None, follow them."""
@@ -157,8 +140,8 @@ class Degradation:
     def _derived(self) -> ServiceLevel:
         """The highest level at which everything works that belongs to it."""
         failing = [
-            _LEVELS.index(self._features[name].lowest)
-            for name, breaker in self.breakers.items()
+            _LEVELS.index(feature.lowest)
+            for feature, breaker in self.breakers.items()
             if breaker.state is not CircuitState.CLOSED
         ]
         return _LEVELS[max(failing) + 1] if failing else ServiceLevel.FULL

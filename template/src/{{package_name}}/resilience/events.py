@@ -18,11 +18,18 @@ BAD_RESULT = "bad_result"
 
 
 class CallFinished(NamedTuple):
-    """A protected call is over: `attempts` and `waited` (seconds of backoff) are its own statistics."""
+    """A protected call is over, after `duration` seconds."""
 
     name: str
     outcome: str
     duration: float
+
+
+class CallRetried(NamedTuple):
+    """The statistics of a call that was tried more than once; `waited` are the seconds between its attempts."""
+
+    name: str
+    outcome: str
     attempts: int
     waited: float
 
@@ -81,16 +88,9 @@ class LevelChanged(NamedTuple):
     new: str
 
 
-Event = (
-    CallFinished
-    | AttemptFailed
-    | RetryScheduled
-    | RetryBudgetExhausted
-    | BreakerAdded
-    | BreakerChanged
-    | FallbackUsed
-    | LevelChanged
-)
+Event = tuple[Any, ...]
+"""One of the above."""
+
 Subscriptions = Mapping[type, Callable[[Any], None]]
 """For each class of event, a function that takes one."""
 

@@ -1,10 +1,10 @@
 """Go on with something else where an operation fails: another function, the next of several, or a default.
 
 The result tells which one answered, and each use is counted and logged. What a substitute cannot make up for passes as
-it is (see substitutes.py), and so does cancellation. stale.py has the fallback to an older answer.
+it is, and so does cancellation: substitutes.py, which also has the fallback to an older answer.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from ..errors.hierarchy import ApplicationError, FallbackChainExhaustedError, FallbackError
@@ -22,51 +22,6 @@ class Choice(NamedTuple, Generic[T]):
 
     value: T
     by: str
-
-
-class FallbackHandler:
-    """A function, and another one to call if it fails.
-
-    Args:
-        name: of the operation, in the log and in events.
-        substitutes: decide what a fallback may stand in for.
-    """
-
-    def __init__(self, name: str, substitutes: Substitutes) -> None:
-        self._name = name
-        self._substitutes = substitutes
-
-    async def execute_with_fallback(
-        self, primary_func: Callable[[], Awaitable[T]], fallback_func: Callable[[], Awaitable[D]]
-    ) -> Choice[T | D]:
-        """The result of `await primary_func()`, by `primary`; that of `fallback_func`, by `fallback`, if it fails.
-
-        Raises:
-            FallbackError: both have failed.
-            Exception: what either raised, where nothing may stand in for it.
-        """
-        try:
-            return Choice(await primary_func(), PRIMARY)
-        except Exception as error:
-            if not self._substitutes.may_replace(error):
-                raise
-            # Inside of the except: whatever the fallback raises has this failure as its context in the log.
-            substitute = await self._fall_back(fallback_func, error)
-            self._substitutes.used(self._name, FALLBACK, error)
-            return Choice(substitute, FALLBACK)
-
-    async def _fall_back(self, function: Callable[[], Awaitable[D]], primary_error: Exception) -> D:
-        try:
-            return await function()
-        except Exception as error:
-            if not self._substitutes.may_replace(error):
-                raise
-            raise FallbackError(
-                primary_error=primary_error,
-                fallback_error=error,
-                retry_after=_retry_after(primary_error, error),
-                operation=self._name,
-            ) from error
 
 
 class FallbackChain:
@@ -91,25 +46,58 @@ class FallbackChain:
         """
         if not alternatives:
             raise ValueError(f"The chain {self._name!r} has no alternatives")
-        failures: dict[str, Exception] = {}
-        for name, function in alternatives.items():
-            try:
-                choice = Choice(await function(), name)
-            except Exception as error:
-                if not self._substitutes.may_replace(error):
-                    raise
-                failures[name] = error
-                continue
-            if failures:
-                self._substitutes.used(self._name, name, next(reversed(failures.values())))
-            return choice
-        last = next(reversed(failures.values()), None)
-        raise FallbackChainExhaustedError(
-            last_error=last,
+        return await self._first_of(list(alternatives.items()), {})
+
+    async def _first_of(
+        self, ways: Sequence[tuple[str, Callable[[], Awaitable[T]]]], failures: dict[str, Exception]
+    ) -> Choice[T]:
+        (name, function), *others = ways
+        try:
+            choice = Choice(await function(), name)
+        except Exception as error:
+            if not self._substitutes.may_replace(error):
+                raise
+            failures[name] = error
+            if not others:
+                raise self._exhausted(failures) from error
+            # Inside of the except: whatever the others raise has this failure as its context in the log.
+            return await self._first_of(others, failures)
+        if failures:
+            self._substitutes.used(self._name, name, list(failures.values())[-1])
+        return choice
+
+    def _exhausted(self, failures: Mapping[str, Exception]) -> ApplicationError:
+        return FallbackChainExhaustedError(
+            last_error=list(failures.values())[-1],
             retry_after=_retry_after(*failures.values()),
             operation=self._name,
             failures={name: type(error).__name__ for name, error in failures.items()},
-        ) from last
+        )
+
+
+class FallbackHandler(FallbackChain):
+    """A chain of two: a function, and another one to call if it fails."""
+
+    async def execute_with_fallback(
+        self, primary_func: Callable[[], Awaitable[T]], fallback_func: Callable[[], Awaitable[D]]
+    ) -> Choice[T | D]:
+        """The result of `await primary_func()`, by `primary`; that of `fallback_func`, by `fallback`, if it fails.
+
+        Raises:
+            FallbackError: both have failed.
+            Exception: what either raised, where nothing may stand in for it.
+        """
+        ways: dict[str, Callable[[], Awaitable[T | D]]] = {PRIMARY: primary_func, FALLBACK: fallback_func}
+        return await self.execute(ways)
+
+    def _exhausted(self, failures: Mapping[str, Exception]) -> ApplicationError:
+        primary_error, fallback_error = failures.values()
+        return FallbackError(
+            primary_error=primary_error,
+            fallback_error=fallback_error,
+            retry_after=_retry_after(primary_error, fallback_error),
+            operation=self._name,
+        )
 
 
 async def safe_async_call(
@@ -134,7 +122,7 @@ async def safe_async_call(
     try:
         if timeout is None:
             return await awaitable
-        with time_limit(name, timeout):
+        async with time_limit(name, timeout):
             return await awaitable
     except Exception as error:
         if not substitutes.may_replace(error):

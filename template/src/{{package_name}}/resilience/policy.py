@@ -4,10 +4,9 @@ A declaration in code, the environment for all upstreams, and the environment fo
 `Policy.over` puts one layer over another. What comes out complete is checked as a whole.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Annotated, Self
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from tenacity import retry_base, stop_after_attempt, stop_never, wait_random_exponential
 from tenacity.asyncio.retry import async_retry_base
 from tenacity.stop import stop_base
@@ -17,8 +16,19 @@ LONGEST_WAIT = 60.0
 """Seconds of backoff, whatever the exponent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+def _not_async(condition: retry_base) -> retry_base:
+    if isinstance(condition, async_retry_base):
+        raise ValueError("must not be one of tenacity's async conditions")
+    return condition
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")]
+"""In snake_case: it becomes a part of the names of variables and labels."""
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Policy(BaseModel):
     """How calls of an upstream are protected; None leaves the decision to the layer below.
 
     Args:
@@ -34,31 +44,38 @@ class Policy:
         breaker_enabled: False lets every call through.
         failure_threshold, failure_ratio, minimum_calls, window, recovery_timeout, success_threshold: of the circuit
             breaker (breaker.py).
+
+    Raises:
+        ValidationError: naming each field that is wrong; a ValueError.
     """
 
-    total_timeout: float | None = None
-    attempt_timeout: float | None = None
-    max_retries: int | None = None
-    retry_delay: float | None = None
-    retry_backoff_multiplier: float | None = None
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
+
+    total_timeout: Seconds | None = None
+    attempt_timeout: Seconds | None = None
+    max_retries: Annotated[int, Field(ge=0)] | None = None
+    retry_delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    retry_backoff_multiplier: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     stop: stop_base | None = None
     wait: wait_base | None = None
-    when: retry_base | None = None
-    retry_budget: float | None = None
-    max_concurrency: int | None = None
-    stale_if_error: float | None = None
+    when: Annotated[retry_base, AfterValidator(_not_async)] | None = None
+    retry_budget: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_concurrency: Count | None = None
+    stale_if_error: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     breaker_enabled: bool | None = None
-    failure_threshold: int | None = None
-    failure_ratio: float | None = None
-    minimum_calls: int | None = None
-    window: float | None = None
-    recovery_timeout: float | None = None
-    success_threshold: int | None = None
+    failure_threshold: Count | None = None
+    failure_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
+    minimum_calls: Count | None = None
+    window: Seconds | None = None
+    recovery_timeout: Seconds | None = None
+    success_threshold: Count | None = None
 
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise ValueError("; ".join(problems))
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        attempt, total = self.attempt_timeout, self.total_timeout
+        if attempt is not None and total is not None and attempt > total:
+            raise ValueError(f"attempt_timeout ({attempt:g} s) must not exceed total_timeout ({total:g} s)")
+        return self
 
     def over(self, below: "Policy") -> Self:
         """This policy where it says something, and `below` where it does not.
@@ -66,10 +83,7 @@ class Policy:
         An inherited attempt timeout is clamped to the total one. Inherited retries do not limit a declared `stop`. A
         number of failures in a row replaces an inherited ratio, which would leave it without effect.
         """
-        values = {
-            field.name: own if (own := getattr(self, field.name)) is not None else getattr(below, field.name)
-            for field in fields(self)
-        }
+        values = dict(below) | {name: own for name, own in self if own is not None}
         if self.failure_threshold is not None and self.failure_ratio is None:
             values["failure_ratio"] = None
         if self.stop is not None:
@@ -90,46 +104,6 @@ class Policy:
         return self.wait or wait_random_exponential(
             multiplier=self.retry_delay or 0.0, exp_base=self.retry_backoff_multiplier or 1.0, max=LONGEST_WAIT
         )
-
-    def of_breaker(self) -> dict[str, Any]:
-        """What is said of the circuit breaker, as arguments for it."""
-        names = (
-            "failure_threshold",
-            "failure_ratio",
-            "minimum_calls",
-            "window",
-            "recovery_timeout",
-            "success_threshold",
-        )
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
-
-    def _problems(self) -> Iterator[str]:
-        for name in ("total_timeout", "attempt_timeout", "window", "recovery_timeout"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                yield f"{name} must be a number of seconds above zero"
-        for name in ("max_concurrency", "failure_threshold", "minimum_calls", "success_threshold"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= 1):
-                yield f"{name} must be a whole number, 1 or more"
-        if self.max_retries is not None and not isinstance(self.max_retries, int):
-            yield "max_retries must be a whole number"
-        for name in ("max_retries", "retry_delay", "retry_budget", "stale_if_error"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                yield f"{name} must be 0 or more"
-        if self.retry_backoff_multiplier is not None and not 1 <= self.retry_backoff_multiplier < float("inf"):
-            yield "retry_backoff_multiplier must be 1 or more"
-        if self.retry_budget is not None and self.retry_budget > 1:
-            yield "retry_budget must be at most 1, which is a retry for each call"
-        if self.failure_ratio is not None and not 0 < self.failure_ratio <= 1:
-            yield "failure_ratio must be above 0 and at most 1"
-        for name, kind in (("stop", stop_base), ("wait", wait_base), ("when", retry_base)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, kind) or isinstance(value, async_retry_base)):
-                yield f"{name} must be an object of tenacity, such as those made by {name}_… or retry_if_…, and not async"
-        if None not in (self.attempt_timeout, self.total_timeout) and self.attempt_timeout > self.total_timeout:  # type: ignore[operator]
-            yield f"attempt_timeout ({self.attempt_timeout:g} s) must not exceed total_timeout ({self.total_timeout:g} s)"
 
 
 DEFAULTS = Policy(retry_budget=0.1, max_concurrency=100, stale_if_error=0.0, breaker_enabled=True)

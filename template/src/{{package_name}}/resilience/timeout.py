@@ -6,10 +6,10 @@ passes as cancellation: only the expiry of the limit becomes an OperationTimeout
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import wraps
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 from ..errors.hierarchy import OperationTimeoutError
 from .deadline import time_left
@@ -18,55 +18,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class time_limit:
-    """`with time_limit("report", 30): await …` ends the block after that many seconds.
+@asynccontextmanager
+async def time_limit(operation: str, seconds: float, timeout_error: Exception | None = None) -> AsyncIterator[None]:
+    """`async with time_limit("report", 30): …` ends the block after that many seconds.
 
     Args:
         operation: named in the error.
         seconds: the limit; what the request has left if that is less.
+        timeout_error: raised in the place of an OperationTimeoutError.
 
     Raises:
         OperationTimeoutError: the time is over.
     """
-
-    __slots__ = ("_cancelling", "_handle", "_task", "expired", "operation", "seconds")
-
-    _handle: asyncio.TimerHandle
-
-    def __init__(self, operation: str, seconds: float) -> None:
-        self.operation = operation
-        self.seconds = time_left(seconds)
-
-    def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._begin(loop)
-        self._handle = loop.call_later(self.seconds, self.expire)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._handle.cancel()
-        if self.expired:
-            self._raise(error)
-
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        task = asyncio.current_task(loop)
-        if task is None:
-            raise RuntimeError("A time limit needs a running task")
-        self._task = task
-        self._cancelling = task.cancelling()
-        self.expired = False
-
-    def _raise(self, error: BaseException | None) -> None:
-        # Still cancelled beyond our own cancellation: somebody outside wants the task to end, and that goes first.
-        if self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
-            raise OperationTimeoutError(self.operation, self.seconds) from error
-
-    def expire(self) -> None:
-        """The time is over."""
-        self.expired = True
-        self._task.cancel()
+    seconds = time_left(seconds)
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():  # It is that of something inside.
+            raise
+        raise timeout_error or OperationTimeoutError(operation, seconds) from error
 
 
 async def with_timeout(
@@ -79,17 +50,11 @@ async def with_timeout(
     Raises:
         OperationTimeoutError: the time is over and no `timeout_error` was given.
     """
-    limit = time_limit(getattr(awaitable, "__qualname__", "operation"), timeout)
-    try:
-        with limit:
-            return await awaitable
-    except OperationTimeoutError as error:
-        if timeout_error is None or not limit.expired:  # It may be that of something inside.
-            raise
-        raise timeout_error from error
+    async with time_limit(getattr(awaitable, "__qualname__", "operation"), timeout, timeout_error):
+        return await awaitable
 
 
-def timeout(seconds: float) -> Callable[[Callable[P, Any]], Callable[P, Coroutine[Any, Any, Any]]]:
+class timeout:
     """Decorate a function to end after `seconds`.
 
     A function that is not async becomes one that runs in a worker thread. A thread cannot be stopped: after the timeout
@@ -99,16 +64,21 @@ def timeout(seconds: float) -> Callable[[Callable[P, Any]], Callable[P, Coroutin
         OperationTimeoutError: from the decorated function.
     """
 
-    def decorate(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __call__(self, function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __call__(self, function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
         name = getattr(function, "__qualname__", "operation")
+        is_async = inspect.iscoroutinefunction(function)
 
         @wraps(function)
         async def limited(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with time_limit(name, seconds):
-                if inspect.iscoroutinefunction(function):
-                    return await function(*args, **kwargs)
-                return await asyncio.to_thread(function, *args, **kwargs)
+            async with time_limit(name, self.seconds):
+                result = function(*args, **kwargs) if is_async else await asyncio.to_thread(function, *args, **kwargs)
+                return await result if inspect.isawaitable(result) else result
 
         return limited
-
-    return decorate

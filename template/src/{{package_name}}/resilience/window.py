@@ -4,27 +4,27 @@ from collections import deque
 from collections.abc import Callable
 from math import floor
 
-SLOTS = 10
-
 
 class OutcomeWindow:
-    """`SLOTS` slots that together span `seconds`; what is older is forgotten slot by slot.
+    """Slots that together span `seconds`; what is older is forgotten slot by slot.
 
     Args:
         seconds: how far it looks back.
         clock: seconds that never jump.
+        slots: how many there are.
     """
 
-    __slots__ = ("_clock", "_failures", "_older", "_slot_end", "_slot_seconds", "_successes")
+    __slots__ = ("_clock", "_failures", "_older", "_slot_end", "_slot_seconds", "_slots", "_successes")
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self._slot_seconds = seconds / SLOTS
+    def __init__(self, seconds: float, clock: Callable[[], float], slots: int = 10) -> None:
+        self._slots = slots
+        self._slot_seconds = seconds / slots
         self._clock = clock
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self._older: deque[tuple[int, int]] = deque(maxlen=SLOTS - 1)
+        self._older: deque[tuple[int, int]] = deque(maxlen=self._slots - 1)
         self._successes = self._failures = 0
         self._slot_end = self._clock() + self._slot_seconds
 
@@ -36,8 +36,13 @@ class OutcomeWindow:
 
     def add_failure(self) -> None:
         """Count a failure."""
+        self.add(failures=1)
+
+    def add(self, *, successes: int = 0, failures: int = 0) -> None:
+        """Count several at once."""
         self._turn()
-        self._failures += 1
+        self._successes += successes
+        self._failures += failures
 
     def counts(self) -> tuple[int, int]:
         """All outcomes, and the failures among them."""
@@ -50,7 +55,7 @@ class OutcomeWindow:
         passed = floor((self._clock() - self._slot_end) / self._slot_seconds) + 1
         if passed < 1:
             return
-        for _ in range(min(passed, SLOTS)):
+        for _ in range(min(passed, self._slots)):
             self._older.append((self._successes, self._failures))
             self._successes = self._failures = 0
         self._slot_end += passed * self._slot_seconds

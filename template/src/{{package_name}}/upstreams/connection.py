@@ -16,7 +16,7 @@ from ..resilience.deadline import TIMEOUT_HEADER, time_left
 from ..resilience.events import Event
 from ..resilience.pipeline import Pipeline
 from ..resilience.policy import Policy
-from ..resilience.stale import StaleIfError
+from ..resilience.substitutes import StaleIfError, Substitutes
 from .declaration import Upstream
 from .errors import UnusableAnswerError, has_answered, retry_after_of, upstream_errors
 
@@ -65,7 +65,9 @@ class UpstreamConnection:
             clock=clock,
             sleep=sleep,
         )
-        self.stale = StaleIfError(name, policy.stale_if_error or 0.0, classifier=classifier, events=events, clock=clock)
+        self.stale = StaleIfError(
+            name, policy.stale_if_error or 0.0, substitutes=Substitutes(classifier, events), clock=clock
+        )
         """What its client may give out when the upstream fails."""
         # Phase by phase: an attempt as a whole is bounded by the pipeline, for a body that drips never meets these. Waiting
         # for a free connection is no fault of the upstream, so it ends before the attempt does.

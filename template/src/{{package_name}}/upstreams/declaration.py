@@ -1,15 +1,18 @@
 """What a service must say about an upstream, and nothing that can be derived from it."""
 
-import re
-from dataclasses import dataclass, field
+from typing import Annotated
 
-from ..resilience.policy import Policy
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, TypeAdapter
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+from ..resilience.policy import Name, Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+def _checked(url: str) -> str:
+    TypeAdapter(AnyHttpUrl).validate_python(url)
+    return url
+
+
+class Upstream(BaseModel):
     """A remote service we call.
 
     Args:
@@ -18,13 +21,11 @@ class Upstream:
         policy: how calls are protected; what it leaves out is read from `ERROR_HANDLING_…`.
 
     Raises:
-        ValueError: naming the argument that is wrong.
+        ValidationError: naming the argument that is wrong; a ValueError.
     """
 
-    name: str
-    base_url: str
-    policy: Policy = field(default_factory=Policy)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"Upstream name {self.name!r} must be in snake_case")
+    name: Name
+    base_url: Annotated[str, AfterValidator(_checked)]
+    policy: Policy = Policy()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ..errors.hierarchy import NotFoundError
 from ..errors.isolation import error_isolation
 from ..resilience.policy import Policy
-from ..resilience.stale import Answer
+from ..resilience.substitutes import Answer
 from .connection import UpstreamConnection
 from .declaration import Upstream
 
@@ -29,6 +29,9 @@ INVENTORY = Upstream(
         stale_if_error=300.0,
     ),
 )
+
+IMPATIENT = httpx.Timeout(None, connect=0.3, pool=0.3)
+"""For a question with an older answer at hand: there is no point in waiting long for a connection."""
 
 
 class Stock(BaseModel):
@@ -54,7 +57,7 @@ class InventoryClient:
             ServiceUnavailableError, OperationTimeoutError: it cannot tell.
             IsolatedError: it refuses our request, which is a bug of ours; no caller has to know the HTTP client.
         """
-        return await self._connection.stale.call(("stock", sku), lambda: self.current_stock(sku))
+        return await self._connection.stale.call(("stock", sku), lambda: self._ask(sku, IMPATIENT))
 
     async def current_stock(self, sku: str) -> Stock:
         """The stock of `sku` as it is now.
@@ -62,9 +65,12 @@ class InventoryClient:
         Raises:
             The same as `stock`.
         """
+        return await self._ask(sku)
+
+    async def _ask(self, sku: str, timeouts: httpx.Timeout | None = None) -> Stock:
         async with error_isolation("inventory stock"):
             try:
-                return await self._connection.get(f"/stock/{quote(sku, safe='')}", Stock)
+                return await self._connection.get(f"/stock/{quote(sku, safe='')}", Stock, timeouts=timeouts)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == 404:
                     raise NotFoundError("Product", sku) from error

@@ -2,12 +2,13 @@
 
 Middleware added in the usual way ends up inside Starlette's error layer, or outside of our own: then a failing
 middleware is answered without request id and access line, or an error without CORS headers. Around the whole stack
-both are impossible, and Starlette's error layer serves as the catch-all that we would otherwise have to add.
+both are impossible. It takes the place of Starlette's error layer.
 """
 
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 
@@ -23,4 +24,7 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """The stack that serves every request."""
         stack = super().build_middleware_stack()
-        return stack if self.outermost is None else self.outermost(stack)
+        if self.outermost is None:
+            return stack
+        # Starlette's outermost layer answers what nobody else did, which is what ours does.
+        return self.outermost(stack.app if isinstance(stack, ServerErrorMiddleware) else stack)

@@ -1,12 +1,8 @@
-"""Refuse request bodies that are too large, announced or not."""
+"""Refuse request bodies that turn out to be too large; admission.py refuses those that are announced to be."""
 
-from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-
-def too_large() -> HTTPException:
-    """The refusal. An HTTPException, because FastAPI turns any other failure to read a body into a 400."""
-    return HTTPException(413)
+from .admission import too_large
 
 
 def limit_body(receive: Receive, limit: int) -> Receive:

@@ -1,12 +1,16 @@
 """One request and its answer, as far as they have come."""
 
-import asyncio
 from typing import Any
 
 from starlette.types import Message, Scope, Send
 
 from ..resilience.deadline import Deadline
 from ..resilience.degradation import Degradation, ServiceLevel
+from ..resilience.shared_timeout import Limit
+from .request_id import HEADER
+
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""So that no browser takes an answer for a page. Everything else about browsers is for whoever serves pages."""
 
 SERVICE_LEVEL_HEADER = b"x-service-level"
 """Sent while not everything is on offer; its absence says that all is."""
@@ -29,19 +33,21 @@ class Exchange:
         deadline: of the answer's start.
         complete: whether the answer was sent to its end.
         duration: seconds from arrival to the end; 0.0 before.
+        ended_at: the end, in seconds of the epoch.
+        limit: what ends the wait for an answer.
     """
 
     __slots__ = (
         "_degradation",
-        "_extra_headers",
         "_send",
         "complete",
         "deadline",
         "duration",
+        "ended_at",
+        "limit",
         "request_id",
         "scope",
         "status",
-        "timer",
     )
 
     def __init__(
@@ -50,7 +56,6 @@ class Exchange:
         send: Send,
         request_id: str,
         deadline: Deadline,
-        extra_headers: list[tuple[bytes, bytes]],
         degradation: Degradation,
     ) -> None:
         self.scope = scope
@@ -59,23 +64,24 @@ class Exchange:
         self.status = 0
         self.complete = False
         self.duration = 0.0
-        self.timer: asyncio.Timeout | None = None
+        self.ended_at = 0.0
+        self.limit: Limit | None = None
         self._send = send
-        self._extra_headers = extra_headers
         self._degradation = degradation
 
     async def send(self, message: Message) -> None:
         """Send `message`, with our headers on the first one."""
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._extra_headers]
+            message["headers"] = [*message.get("headers", ()), (HEADER, self.request_id.encode()), NOSNIFF]
             if self._degradation.level is not ServiceLevel.FULL:
                 message["headers"].append((SERVICE_LEVEL_HEADER, self._degradation.level.value.encode()))
             # The deadline bounds the wait for an answer; how long a stream may flow is the endpoint's affair.
-            if self.timer is not None and not self.timer.expired():
-                self.timer.reschedule(None)
+            if self.limit is not None:
+                self.limit.lift()
                 self.deadline.lift()
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+        elif kind == "http.response.body" and not message.get("more_body", False):
             self.complete = True
         await self._send(message)
 

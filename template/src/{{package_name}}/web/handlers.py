@@ -1,6 +1,5 @@
 """From an exception to an answer: registered for everything that can be raised."""
 
-import json
 from collections.abc import Callable, Collection
 
 from fastapi import FastAPI
@@ -19,12 +18,14 @@ from ..errors.classification import (
     ErrorClassifier,
     ErrorSeverity,
 )
+from ..errors.groups import principal
 from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
+from ..observability.lines import as_json
 from .error_body import MEDIA_TYPE, error_body
 from .exchange import KNOWN_METHODS
-from .public_errors import INVALID_REQUEST, PublicError, principal, public_error
+from .public_errors import INVALID_REQUEST, PublicError, public_error
 
 
 class ErrorResponder:
@@ -72,18 +73,14 @@ def _allow(scope: Scope) -> dict[str, str]:
 
 def render(error: PublicError) -> Response:
     """The HTTP answer. No cache may keep an error."""
-    body = json.dumps(error_body(error, current_request_id.get())).encode()
+    body = as_json(error_body(error, current_request_id.get())).encode()
     headers = {**error.headers, "cache-control": "no-store"}
     return Response(body, status_code=error.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install_error_handlers(app: FastAPI, responder: ErrorResponder) -> None:
-    """Register for each root that FastAPI would otherwise answer in its own way.
-
-    The one for Exception is the handler of last resort. Starlette calls it in its outermost layer and raises the
-    exception again, which RequestMiddleware, further out still, takes as the sign that it was answered.
-    """
-    for kind in (ApplicationError, HTTPException, *INVALID_REQUEST, ExceptionGroup, Exception):
+    """Register for each root that FastAPI would otherwise answer in its own way; RequestMiddleware has all others."""
+    for kind in (ApplicationError, HTTPException, *INVALID_REQUEST, ExceptionGroup):
         app.add_exception_handler(kind, responder.handle)
 
 

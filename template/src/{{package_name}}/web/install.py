@@ -7,12 +7,13 @@ from starlette.types import ASGIApp, Scope
 
 from ..observability.error_reports import ErrorReporter
 from ..resilience.degradation import Degradation
+from .admission import Admission
 from .application import Application
 from .cors import allow_origins
 from .exchange import ActiveRequests
+from .finished import FinishedRequests
 from .handlers import ErrorResponder, install_error_handlers
-from .middleware import RequestMiddleware, RequestObserver
-from .offline import while_on_offer
+from .middleware import RequestMiddleware
 from .openapi import document_errors, published_names
 
 
@@ -20,7 +21,7 @@ def install_web(
     app: Application,
     *,
     reporter: ErrorReporter,
-    observers: Sequence[RequestObserver],
+    finished: FinishedRequests,
     active_requests: ActiveRequests,
     degradation: Degradation,
     always_served: Sequence[BaseRoute],
@@ -37,19 +38,23 @@ def install_web(
     def always(scope: Scope) -> bool:
         return any(route.matches(scope)[0] is not Match.NONE for route in always_served)
 
+    admission = Admission(
+        degradation,
+        active_requests,
+        max_active_requests=max_active_requests,
+        max_body_bytes=max_body_bytes,
+        always_served=always,
+    )
+
     def surround(stack: ASGIApp) -> ASGIApp:
         return RequestMiddleware(
-            while_on_offer(stack, degradation, always),
+            stack,
             around_answers=allow_origins(cors_allow_origins),
             answer_error=responder.answer,
             reporter=reporter,
-            observers=observers,
-            active_requests=active_requests,
-            degradation=degradation,
+            admission=admission,
+            finished=finished,
             deadline_seconds=deadline_seconds,
-            max_active_requests=max_active_requests,
-            always_served=always,
-            max_body_bytes=max_body_bytes,
         )
 
     app.outermost = surround

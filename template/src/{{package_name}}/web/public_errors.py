@@ -54,15 +54,6 @@ _CLIENT_ERROR = ("HTTPError", "http_error", "The request cannot be served")
 _SERVER_ERROR = ("InternalError", "internal_error", "Internal server error")
 
 
-def principal(error: Exception) -> Exception:
-    """What to answer and report: of a group of our own errors the gravest, otherwise `error` itself."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    members = list(_leaves(error))
-    own = [member for member in members if isinstance(member, ApplicationError)]
-    return max(own, key=lambda member: member.status_code) if len(own) == len(members) else error
-
-
 def public_error(error: Exception, published_names: Collection[str]) -> PublicError:
     """Reduce `error` to what a client may see.
 
@@ -78,14 +69,6 @@ def public_error(error: Exception, published_names: Collection[str]) -> PublicEr
     if isinstance(error, HTTPException):
         return _of_http(error)
     return PublicError(500, *_SERVER_ERROR)
-
-
-def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    for member in group.exceptions:
-        if isinstance(member, ExceptionGroup):
-            yield from _leaves(member)
-        else:
-            yield member
 
 
 def _of_application(error: ApplicationError) -> PublicError:

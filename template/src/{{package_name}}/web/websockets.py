@@ -10,6 +10,7 @@ from starlette.websockets import WebSocketDisconnect
 from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
 from ..observability.error_reports import ErrorReporter
+from .admission import Admission
 from .request_id import HEADER, choose_request_id
 
 INTERNAL_ERROR, POLICY_VIOLATION = 1011, 1008
@@ -21,11 +22,13 @@ async def serve_websocket(
     scope: Scope,
     receive: Receive,
     send: Send,
+    admission: Admission,
     answer_error: Callable[[Scope, Exception], Response],
     reporter: ErrorReporter,
 ) -> None:
     """Let `app` serve the WebSocket, and end it properly if that fails."""
-    name = choose_request_id(dict(scope["headers"]).get(HEADER))
+    headers = dict(scope["headers"])
+    name = choose_request_id(headers.get(HEADER))
     token = current_request_id.set(name)
     accepted = closed = False
 
@@ -36,6 +39,7 @@ async def serve_websocket(
         await send(message)
 
     try:
+        admission.check(scope, headers)
         await app(scope, receive, watch)
         if not accepted and not closed:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from tests.subject import AttemptTimeout, OperationTimeoutError
+from tests.subject import OperationTimeoutError, SharedTimeout
 
 
-async def late(limits: AttemptTimeout, remaining: float = 60.0) -> float:
+async def late(limits: SharedTimeout, remaining: float = 60.0) -> float:
     """Seconds after which the limit ended a wait."""
     begin = time.monotonic()
     with pytest.raises(OperationTimeoutError), limits.limit(remaining):
@@ -17,7 +17,7 @@ async def late(limits: AttemptTimeout, remaining: float = 60.0) -> float:
 
 
 async def test_each_has_its_whole_time_and_no_more() -> None:
-    limits = AttemptTimeout("stock", 0.1)
+    limits = SharedTimeout("stock", 0.1)
 
     async def begin_later(seconds: float) -> float:
         await asyncio.sleep(seconds)
@@ -29,13 +29,13 @@ async def test_each_has_its_whole_time_and_no_more() -> None:
 
 
 async def test_the_error_names_the_operation_and_its_limit() -> None:
-    with pytest.raises(OperationTimeoutError) as error, AttemptTimeout("stock", 0.01).limit(60):
+    with pytest.raises(OperationTimeoutError) as error, SharedTimeout("stock", 0.01).limit(60):
         await asyncio.sleep(5)
     assert error.value.context == {"operation": "stock", "timeout": 0.01}
 
 
 async def test_what_ends_in_time_is_forgotten_and_its_task_not_cancelled() -> None:
-    limits = AttemptTimeout("stock", 0.05)
+    limits = SharedTimeout("stock", 0.05)
     for _ in range(100):
         with limits.limit(60):
             await asyncio.sleep(0)
@@ -47,7 +47,7 @@ async def test_what_ends_in_time_is_forgotten_and_its_task_not_cancelled() -> No
 
 
 async def test_a_slow_one_at_the_head_keeps_nobody_alive_beyond_its_own_end() -> None:
-    limits = AttemptTimeout("stock", 0.1)
+    limits = SharedTimeout("stock", 0.1)
     slow = asyncio.create_task(late(limits))
     await asyncio.sleep(0)
     for _ in range(100):
@@ -59,11 +59,11 @@ async def test_a_slow_one_at_the_head_keeps_nobody_alive_beyond_its_own_end() ->
 
 
 async def test_less_time_than_usual() -> None:
-    assert await late(AttemptTimeout("stock", 5), remaining=0.02) < 1
+    assert await late(SharedTimeout("stock", 5), remaining=0.02) < 1
 
 
 async def test_cancellation_from_outside_stays_cancellation() -> None:
-    limits = AttemptTimeout("stock", 0.01)
+    limits = SharedTimeout("stock", 0.01)
 
     async def work() -> None:
         with limits.limit(60):
@@ -78,13 +78,13 @@ async def test_cancellation_from_outside_stays_cancellation() -> None:
 
 
 def test_in_one_event_loop_after_the_other() -> None:
-    limits = AttemptTimeout("stock", 0.02)
+    limits = SharedTimeout("stock", 0.02)
     for _ in range(2):
         assert asyncio.run(late(limits)) < 1
 
 
 def test_a_limit_of_a_loop_that_is_gone_bothers_nobody() -> None:
-    limits = AttemptTimeout("stock", 0.02)
+    limits = SharedTimeout("stock", 0.02)
 
     async def hold() -> None:
         with limits.limit(60):

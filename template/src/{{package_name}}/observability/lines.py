@@ -1,0 +1,56 @@
+"""What a log line consists of, whoever logs it."""
+
+import json
+import sys
+import time
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from .context import request_id
+from .exceptions import describe_exception
+from .redaction import redact_fields
+
+
+def complete(fields: MutableMapping[str, Any], level: str, logger: str | None) -> None:
+    """Mask what the caller gave, and add what every line has.
+
+    Args:
+        fields: those of the caller, with `event`; `exc_info` is an exception or what `logging` takes for one; `at` is
+            when it happened in seconds of the epoch, for a line that is written later.
+        level: of the line.
+        logger: its name.
+    """
+    at, error = fields.pop("at", None) or time.time(), _exception(fields.pop("exc_info", None))
+    redact_fields(fields)
+    fields["level"] = level
+    fields["logger"] = logger
+    fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
+    if "request_id" not in fields and (current := request_id.get()) is not None:
+        fields["request_id"] = current
+    if error is not None:
+        fields["exception"] = describe_exception(error)
+
+
+def as_json(fields: MutableMapping[str, Any]) -> str:
+    """One line of JSON."""
+    try:
+        return orjson.dumps(fields).decode()
+    except TypeError:  # A lone surrogate, an integer beyond 64 bits, a key that is no text.
+        return json.dumps(fields)
+
+
+@lru_cache(maxsize=1)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _exception(given: object) -> BaseException | None:
+    if given is True:
+        given = sys.exc_info()
+    if isinstance(given, tuple):
+        given = given[1]
+    return given if isinstance(given, BaseException) else None
