@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from bench import engine, figures, render, requests, storm
+from bench import engine, figures, render, requests, sharing, storm
 
 REPORT = Path("build/bench.json")
 
 
 def main() -> None:
     """Run every benchmark."""
-    measured = [figure for module in (render, engine, storm, requests) for figure in module.figures()]
+    measured = [figure for module in (render, engine, storm, requests, sharing) for figure in module.figures()]
     figures.write(measured, REPORT)
     print(figures.table(measured))
     print(f"\nSamples are in {REPORT}.")

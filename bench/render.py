@@ -3,11 +3,13 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import copier
 
 from bench.figures import Figure
+from tests.answers import Answer
 from tests.rendering import copy_template
 
 ROUNDS = 21
@@ -44,14 +46,14 @@ def _static(template: Path, folder: Path, rendered: Path) -> Path:
     return folder
 
 
-def render_default(base: Path) -> Path:
-    """A service with the default answers, below `base`."""
-    _render(_template(base / "template"), base / "service")
+def render_service(base: Path, answers: Mapping[str, Answer]) -> Path:
+    """A service with `answers` in the place of defaults, below `base`."""
+    _render(_template(base / "template"), base / "service", answers)
     return base / "service"
 
 
-def _render(source: Path, destination: Path) -> float:
+def _render(source: Path, destination: Path, answers: Mapping[str, Answer] | None = None) -> float:
     """Seconds that rendering took."""
     begin = time.perf_counter()
-    copier.run_copy(str(source), destination, defaults=True, quiet=True)
+    copier.run_copy(str(source), destination, data=dict(answers or {}), defaults=True, quiet=True)
     return time.perf_counter() - begin

@@ -1,8 +1,8 @@
 """What a request costs, beside bare FastAPI and beside what is usually put together from other packages.
 
-Each server has a process of its own. Rounds alternate between them, and what is compared is the CPU time that the server
-itself used, which whoever makes the load does not touch. Every request leaves its line in the log, which is read to its
-end and counted, and its sample in the histogram, which is counted too.
+Each server has a process of its own. Rounds alternate between them, and what is compared is the CPU time that the
+server itself used, which whoever makes the load does not touch. Every request leaves its line in the log, which is read
+to its end and counted, and its sample in the histogram, which is counted too.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import httptools
 import uvloop
 
 from bench.figures import Figure
-from bench.render import render_default
+from bench.render import render_service
 
 ROUNDS, REQUESTS, CONNECTIONS = 21, 2000, 16
 USUAL = ("asgi-correlation-id>=4.3", "prometheus-fastapi-instrumentator>=7.1")
@@ -32,6 +32,11 @@ OK, BROKEN, MISSING = "/items/A-1", "/broken/A-1", "/nowhere/A-1"
 
 class Server:
     """One server, its log read as it comes.
+
+    Args:
+        python: with all that the servers need.
+        kind: of server, as in served.py.
+        environment: added to that of this process.
 
     Attributes:
         lines: log lines so far.
@@ -128,7 +133,7 @@ async def burst(server: Server, path: str) -> tuple[float, float]:
 def servers() -> Iterator[dict[str, Server]]:
     """All servers of the comparison."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        project = render_default(Path(folder))
+        project = render_service(Path(folder), {})
         python = project / ".venv/bin/python"
         # All in one environment, so that they differ in nothing but what is compared.
         make = ["make", "--no-print-directory", "install", f"PYTHON={sys.executable}"]

@@ -1,4 +1,4 @@
-"""The package of a service rendered with the default answers, to be measured in this process."""
+"""The package of a rendered service, to be measured in this process."""
 
 import importlib
 import sys
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.render import render_default
+from bench.render import render_service
+from tests.answers import Answer
 
 PACKAGE = "orders_service"
 
@@ -17,10 +18,10 @@ Modules = Callable[[str], Any]
 
 
 @contextmanager
-def rendered() -> Iterator[Modules]:
-    """The modules of a fresh rendering; they are forgotten at the end, so that the next one is read anew."""
+def rendered(**answers: Answer) -> Iterator[Modules]:
+    """The modules of a fresh rendering with `answers`; they are forgotten at the end: the next is read anew."""
     with tempfile.TemporaryDirectory() as folder:
-        source = str(render_default(Path(folder)) / "src")
+        source = str(render_service(Path(folder), answers) / "src")
         sys.path.insert(0, source)
         try:
             yield lambda name: importlib.import_module(f"{PACKAGE}.{name}")

@@ -19,7 +19,7 @@ TRACES: dict[str, dict[Answer, str]] = {
         "BSD-3-Clause": r"\bBSD\b",
     },
     "database": {"sqlite": r"sqlite", "postgresql": r"postgres|asyncpg|psycopg"},
-    "redis_breakers": {True: r"redis"},
+    "redis_breakers": {True: r"redis(?!tribut)"},
     "prometheus": {True: r"prometheus|grafana|promtool|/metrics|\bmetrics\b"},
     "structlog": {True: r"structlog"},
     "error_format": {"envelope": r"\benvelope\b|\bErrorContent\b", "problem": r"problem\+json|RFC 9457"},

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from .observability.redaction import redact_text
-from .settings import ENV_FILE, Settings, SettingsError, UpstreamSettings, load_settings
+from .settings import ENV_FILE, SECTIONS, Settings, SettingsError, UpstreamSettings, load_settings
 from .upstreams.registry import UPSTREAMS
 
 
@@ -24,7 +24,7 @@ def lines(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 def _variables(settings: Settings) -> Iterator[tuple[str, Any]]:
-    for section in (settings.server, settings.http, settings.database, settings.error_handling):
+    for section in (getattr(settings, name) for name in SECTIONS):
         prefix = section.model_config.get("env_prefix", "")
         yield from ((f"{prefix}{field}".upper(), getattr(section, field)) for field in type(section).model_fields)
     for name, url in settings.base_urls.items():

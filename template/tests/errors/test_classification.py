@@ -15,24 +15,21 @@ import starlette.exceptions
 import tenacity
 
 from tests.subject import (
+    LAYERS,
     Classification,
     ErrorCategory,
     ErrorClassifier,
     ErrorSeverity,
     RecoverySelector,
     RecoveryStrategy,
-    database,
-    engine,
-    handlers,
     hierarchy,
-    upstreams,
 )
 
 
 @pytest.fixture
 def classifier() -> ErrorClassifier:
     classifier = ErrorClassifier()
-    for layer in (handlers, engine, database, upstreams):
+    for layer in LAYERS:
         layer.register_errors(classifier)
     return classifier
 
