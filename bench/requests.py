@@ -43,6 +43,7 @@ class Server:
     """
 
     def __init__(self, python: Path, kind: str, environment: dict[str, str]) -> None:
+        """Start it."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -81,6 +82,7 @@ class _Client(asyncio.Protocol):
     """One connection that sends the same request again and again."""
 
     def __init__(self, path: str, count: int) -> None:
+        """Send `count` requests for `path`, one after the other."""
         self._request = f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
         self._left = count
         self._parser = httptools.HttpResponseParser(self)
