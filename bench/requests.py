@@ -48,7 +48,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.lines = 0
-        command = [python, "-m", "bench.served", kind, str(self.port)]
+        command: list[str | Path] = [python, "-m", "bench.served", kind, str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **environment})
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
