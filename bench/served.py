@@ -115,8 +115,9 @@ def with_cpu(app: ASGIApp) -> ASGIApp:
 def main(kind: str, port: str) -> None:
     """Serve until the process is told to stop."""
     kinds: dict[str, Any] = {"bare": bare, "ours": ours, "usual": usual}
-    uvicorn.run(
-        with_cpu(kinds[kind]()),
+    app = kinds[kind]()
+    config = uvicorn.Config(
+        with_cpu(app),
         port=int(port),
         loop="uvloop",
         http="httptools",
@@ -124,6 +125,10 @@ def main(kind: str, port: str) -> None:
         log_config=None,
         server_header=False,
     )
+    server: Any = uvicorn.Server(config)
+    if kind == "ours":  # As it is started by `make run`.
+        server = importlib.import_module("orders_service.server").DrainingServer(config, app, delay=0.0)
+    server.run()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from sys import getrefcount
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.server import connect, serving
 def exchange(name: str) -> Exchange:
     """A request that is over."""
     made: Any = Exchange
-    over: Exchange = made({}, None, name, None, None)
+    over: Exchange = made({"method": "GET", "path": f"/{name}"}, None, name, None, None)
     return over
 
 
@@ -24,8 +25,8 @@ def collecting() -> tuple[finished.FinishedRequests, list[list[str]]]:
     """What collects requests, and the names that its observer got each time."""
     handed: list[list[str]] = []
 
-    def observe(exchanges: Sequence[Exchange]) -> None:
-        handed.append([one.request_id for one in exchanges])
+    def observe(over: Sequence[finished.FinishedRequest]) -> None:
+        handed.append([one.request_id for one in over])
 
     return finished.FinishedRequests([observe]), handed
 
@@ -34,20 +35,20 @@ async def test_all_that_came_within_the_delay_are_handed_on_at_once(monkeypatch:
     monkeypatch.setattr(finished, "DELAY_SECONDS", 0.02)
     requests, handed = collecting()
     for name in ("a", "b"):
-        requests.add(exchange(name))
+        requests.add(exchange(name), 0.1)
     assert handed == []
     await asyncio.sleep(0.05)
-    requests.add(exchange("c"))
+    requests.add(exchange("c"), 0.1)
     await asyncio.sleep(0.05)
     assert handed == [["a", "b"], ["c"]]
 
 
 async def test_whoever_cannot_wait_gets_them_now() -> None:
     requests, handed = collecting()
-    requests.add(exchange("a"))
+    requests.add(exchange("a"), 0.1)
     requests.hand_on()
     assert handed == [["a"]]
-    requests.add(exchange("b"))
+    requests.add(exchange("b"), 0.1)
     await asyncio.sleep(0.01)
     assert [names for names in handed if names] == [["a"], ["b"]]
 
@@ -57,13 +58,13 @@ def test_a_loop_that_has_ended_takes_nothing_with_it(monkeypatch: pytest.MonkeyP
     requests, handed = collecting()
 
     async def end(name: str) -> None:
-        requests.add(exchange(name))
+        requests.add(exchange(name), 0.1)
 
     asyncio.run(end("a"))
     monkeypatch.setattr(finished, "DELAY_SECONDS", 0.0)
 
     async def end_and_wait(name: str) -> None:
-        requests.add(exchange(name))
+        requests.add(exchange(name), 0.1)
         await asyncio.sleep(0.01)
 
     asyncio.run(end_and_wait("b"))
@@ -80,3 +81,12 @@ async def test_the_end_of_the_process_writes_what_is_waiting(
         assert name not in logs.getvalue()
     [line] = [line for line in logs.access() if line["request_id"] == name]
     assert (line["path"], line["status"]) == ("/livez", 200)
+
+
+async def test_nothing_that_a_request_held_on_to_outlives_it() -> None:
+    requests, _ = collecting()
+    over = exchange("a")
+    requests.add(over, 0.1)
+    assert getrefcount(over) == 2
+    [left] = requests.waiting
+    assert (left.path, left.route, left.duration) == ("/a", "unmatched", 0.1)

@@ -4,30 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..observability.logs import write_lines
-from .exchange import Exchange
+from .finished import FinishedRequest
 
 SLOW_SECONDS = 1.0
 """Requests that take longer are logged as a warning."""
 
-LONGEST_PATH = 500
+
+def log_access(requests: Sequence[FinishedRequest]) -> None:
+    """Write the access lines."""
+    write_lines(__name__, map(_line, requests))
 
 
-def log_access(exchanges: Sequence[Exchange]) -> None:
-    """Write the access lines. The query stays out: it may hold tokens."""
-    write_lines(__name__, map(_line, exchanges))
-
-
-def _line(exchange: Exchange) -> tuple[str, str, dict[str, Any]]:
+def _line(request: FinishedRequest) -> tuple[str, str, dict[str, Any]]:
     fields = {
-        "at": exchange.ended_at,
-        "request_id": exchange.request_id,
-        "method": exchange.method,
-        "path": exchange.scope["path"][:LONGEST_PATH],
-        "route": exchange.route,
-        "status": exchange.status,
-        "complete": exchange.complete,
-        "duration_ms": round(exchange.duration * 1000, 3),
+        "at": request.ended_at,
+        "request_id": request.request_id,
+        "method": request.method,
+        "path": request.path,
+        "route": request.route,
+        "status": request.status,
+        "complete": request.complete,
+        "duration_ms": round(request.duration * 1000, 3),
     }
-    if exchange.duration > SLOW_SECONDS:
+    if request.duration > SLOW_SECONDS:
         return "warning", "slow request", fields
     return "info", "request", fields

@@ -26,14 +26,12 @@ class ActiveRequests:
 
 
 class Exchange:
-    """What the pass around a request learns, for the observers to read once it is over.
+    """What the pass around a request learns, to be read once it is over.
 
     Attributes:
         status: the HTTP status sent; 0 as long as none was.
         deadline: of the answer's start.
         complete: whether the answer was sent to its end.
-        duration: seconds from arrival to the end; 0.0 before.
-        ended_at: the end, in seconds of the epoch.
         limit: what ends the wait for an answer.
     """
 
@@ -42,8 +40,6 @@ class Exchange:
         "_send",
         "complete",
         "deadline",
-        "duration",
-        "ended_at",
         "limit",
         "request_id",
         "scope",
@@ -63,8 +59,6 @@ class Exchange:
         self.request_id = request_id
         self.status = 0
         self.complete = False
-        self.duration = 0.0
-        self.ended_at = 0.0
         self.limit: Limit | None = None
         self._send = send
         self._degradation = degradation

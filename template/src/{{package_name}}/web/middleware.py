@@ -93,8 +93,7 @@ class RequestMiddleware:
             await self._fail(exchange, receive, error)
         finally:
             self._active.count -= 1
-            exchange.duration = time.monotonic() - begin
-            self._finished.add(exchange)
+            self._finished.add(exchange, time.monotonic() - begin)
             current_deadline.reset(deadline_token)
             current_request_id.reset(id_token)
 
