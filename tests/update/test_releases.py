@@ -67,7 +67,7 @@ def test_an_edit_survives_a_changed_answer(projects: Projects, tmp_path: Path) -
     commit(project, "Ours")
     update(project, {"prometheus": False})
     assert app.read_text(encoding="utf-8").endswith("\n\nOURS = 1\n")
-    assert "metrics" not in app.read_text(encoding="utf-8")
+    assert "Metrics" not in app.read_text(encoding="utf-8")
 
 
 def test_an_update_without_news_changes_nothing(projects: Projects, tmp_path: Path) -> None:

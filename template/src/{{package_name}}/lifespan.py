@@ -45,7 +45,7 @@ async def run(
 ) -> AsyncIterator[dict[str, Any]]:
     """Open what requests need, yield it as their `request.state`, close it at the end."""
     async with AsyncExitStack() as stack:
-        stack.callback(finished.hand_on)
+        stack.enter_context(finished.until_the_end())
         url = settings.database.url.get_secret_value()
         breaker = create_breaker(events) if settings.error_handling.circuit_breaker_enabled else None
         engine = create_engine(url, settings.database.limits(), breaker)

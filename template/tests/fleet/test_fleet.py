@@ -46,6 +46,7 @@ async def open_and_close(served: Upstream, members: list[Replica]) -> tuple[floa
     assert await members[0].do("call") == ["refused"]
 
     served.well, served.seconds, served.most = True, 0.1, 0
+    served.ended, served.watched = 0, 2  # With the second success it is closed, and calls run side by side again.
     outcomes: Counter[str] = Counter()
     while outcomes["good"] < 2:  # The success threshold.
         for (result,) in await asyncio.gather(*(one.do("call") for one in members)):

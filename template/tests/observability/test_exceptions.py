@@ -1,6 +1,9 @@
 """An exception is described with all that helps, and nothing that was filled in."""
 
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from tests.subject import MOST_FRAMES, ServiceUnavailableError, describe_exception
 from tests.support.failing import SECRET
@@ -86,3 +89,13 @@ def test_endless_recursion_and_circles_end() -> None:
     first, second = OSError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     assert len(describe_exception(first)["causes"]) == 1
+
+
+def test_frames_of_equal_functions_name_their_own_file() -> None:
+    source = "def load():\n    raise LookupError\n"
+    for file in ("one.py", "other.py"):
+        names: dict[str, Any] = {}
+        exec(compile(source, file, "exec"), names)
+        with pytest.raises(LookupError) as raised:
+            names["load"]()
+        assert describe_exception(raised.value)["stack"][-1] == f"{file}:2 in load"

@@ -24,7 +24,7 @@ def test_many_lines_at_once(logs: LogLines) -> None:
     write_lines(
         "access",
         [
-            ("info", "request", {"at": 1_000_000_000.25, "request_id": "r-1", "path": "/a?token=canary"}),
+            ("info", "request", {"_at": 1_000_000_000.25, "request_id": "r-1", "path": "/a?token=canary"}),
             ("debug", "nothing", {}),
             ("warning", "slow request", {"password": "canary"}),
         ],
@@ -48,10 +48,15 @@ def test_no_line_is_written_where_there_is_none(logs: LogLines) -> None:
 
 def test_the_time_of_a_line_is_that_of_its_second(logs: LogLines) -> None:
     for at in (1.0, 1.5, 2.0, 1.25):
-        write_lines("access", [("info", "request", {"at": at})])
+        write_lines("access", [("info", "request", {"_at": at})])
     assert [line["timestamp"][17:] for line in logs.all()] == ["01.000000Z", "01.500000Z", "02.000000Z", "01.250000Z"]
 
 
 def test_lines_of_libraries_have_their_exception(logs: LogLines) -> None:
     logging.getLogger("library").warning("failed", exc_info=LookupError("no such shelf"))
     assert json.loads(logs.getvalue())["exception"]["type"] == "LookupError"
+
+
+def test_a_field_may_be_called_like_a_time(logs: LogLines) -> None:
+    get_logger(__name__).info("odd", at="soon")
+    assert logs.all()[0]["at"] == "soon"

@@ -23,6 +23,7 @@ def redact(name: str, value: Any) -> Any:
         "Authorization: Bearer canary",
         "basic canary",
         "Bearer\tcanary",
+        "Bearer\ncanary",
         "password=canary, user=me",
         "api_key: canary",
         '{"client_secret": "canary"}',

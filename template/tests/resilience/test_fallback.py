@@ -1,7 +1,10 @@
 """Something else answers where an operation fails: named, counted, and never in the place of a bug."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
@@ -199,3 +202,26 @@ async def test_what_is_remembered_is_remembered_for_the_next_request(
 async def test_a_chain_of_nothing_is_a_bug(chain: FallbackChain) -> None:
     with pytest.raises(ValueError, match="rates"):
         await chain.execute({})
+
+
+class Tracked:
+    """What a failed function holds."""
+
+
+async def test_what_a_failed_way_held_is_free_at_once() -> None:
+    chain = FallbackChain("rates", Substitutes(ErrorClassifier(), lambda _: None))
+    gone: list[weakref.ref[Tracked]] = []
+
+    async def holding() -> str:
+        held = Tracked()
+        gone.append(weakref.ref(held))
+        raise ServiceUnavailableError("ledger")
+
+    gc.disable()
+    try:
+        await chain.execute({"best": holding, "plain": gives("old")})
+        with suppress(FallbackChainExhaustedError):
+            await chain.execute({"best": holding, "plain": holding})
+        assert [ref() for ref in gone] == [None, None, None]
+    finally:
+        gc.enable()

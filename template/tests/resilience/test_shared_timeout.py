@@ -1,7 +1,10 @@
 """Many time limits on one timer: each ends when it should, and what is over leaves nothing behind."""
 
 import asyncio
+import threading
 import time
+import weakref
+from contextvars import ContextVar
 
 import pytest
 
@@ -98,3 +101,41 @@ def test_a_limit_of_a_loop_that_is_gone_bothers_nobody() -> None:
     assert asyncio.run(late(limits)) < 1
     assert not held.done()
     work.close()
+
+
+async def test_what_is_over_leaves_no_timer_and_no_context() -> None:
+    class Tracked:
+        pass
+
+    held: ContextVar[Tracked] = ContextVar("held")
+    tracked = Tracked()
+    gone = weakref.ref(tracked)
+    limits = SharedTimeout("stock", 60)
+
+    async def work(seconds: float, tracked: Tracked) -> None:
+        held.set(tracked)
+        with limits.limit(seconds):
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(asyncio.create_task(work(seconds, tracked)) for seconds in (30, 60)))
+    del tracked
+    await asyncio.sleep(0)
+    assert gone() is None
+
+
+async def test_the_timer_of_another_loop_ends_nothing_here() -> None:
+    limits = SharedTimeout("stock", 0.1)
+
+    async def elsewhere() -> None:
+        with limits.limit(60):
+            pass
+        await asyncio.sleep(0.15)
+
+    other = threading.Thread(target=asyncio.run, args=[elsewhere()])
+    other.start()
+    await asyncio.sleep(0.05)
+    begin = time.monotonic()
+    with pytest.raises(OperationTimeoutError), limits.limit(60):
+        await asyncio.sleep(5)
+    assert time.monotonic() - begin < 4
+    other.join()

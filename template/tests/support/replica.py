@@ -5,6 +5,7 @@ It obeys what comes through a pipe, and answers. `Replica` is the other end.
 
 import asyncio
 import multiprocessing
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -42,7 +43,9 @@ class Upstream:
 
     def __init__(self) -> None:
         self.well, self.seconds = True, 0.0
-        self.calls = self.running = self.most = 0
+        self.calls = self.running = self.most = self.ended = 0
+        self.watched = sys.maxsize
+        """How many calls are to end before `most` is complete."""
 
     @classmethod
     @asynccontextmanager
@@ -56,9 +59,11 @@ class Upstream:
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.calls += 1
         self.running += 1
-        self.most = max(self.most, self.running)
+        if self.ended < self.watched:
+            self.most = max(self.most, self.running)
         await asyncio.sleep(self.seconds)
         self.running -= 1
+        self.ended += 1
         writer.write(b"good" if self.well else b"bad!")
         writer.close()
 

@@ -83,6 +83,28 @@ async def test_the_end_of_the_process_writes_what_is_waiting(
     assert (line["path"], line["status"]) == ("/livez", 200)
 
 
+async def test_an_observer_that_fails_stops_no_other(logs: LogLines) -> None:
+    def full(_: Sequence[finished.FinishedRequest]) -> None:
+        raise OSError("no space left on the device")
+
+    handed: list[Sequence[finished.FinishedRequest]] = []
+    requests = finished.FinishedRequests([full, handed.append])
+    requests.add(exchange("a"), 0.1)
+    requests.hand_on()
+    assert [one.request_id for one in handed[0]] == ["a"]
+    assert logs.of_level("error")[0]["exception"]["type"] == "OSError"
+
+
+async def test_what_ends_after_the_end_does_not_wait_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finished, "DELAY_SECONDS", 60.0)
+    requests, handed = collecting()
+    with requests.until_the_end():
+        requests.add(exchange("a"), 0.1)
+        assert handed == []
+    requests.add(exchange("b"), 0.1)
+    assert handed == [["a"], ["b"]]
+
+
 async def test_nothing_that_a_request_held_on_to_outlives_it() -> None:
     requests, _ = collecting()
     over = exchange("a")

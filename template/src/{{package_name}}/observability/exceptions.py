@@ -110,15 +110,11 @@ def _texts(code: CodeType) -> list[str]:
     return sorted(texts, key=len, reverse=True)
 
 
-@lru_cache(maxsize=10_000)
-def _frame(code: CodeType, line: int) -> str:
-    return f"{code.co_filename}:{line} in {code.co_qualname}"
-
-
 def _stack(traceback: TracebackType | None) -> list[str]:
     frames = []
     while traceback is not None:
-        frames.append(_frame(traceback.tb_frame.f_code, traceback.tb_lineno))
+        code = traceback.tb_frame.f_code
+        frames.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_qualname}")
         traceback = traceback.tb_next
     if len(frames) > MOST_FRAMES:
         half = MOST_FRAMES // 2

@@ -19,12 +19,12 @@ def complete(fields: MutableMapping[str, Any], level: str, logger: str | None) -
     """Mask what the caller gave, and add what every line has.
 
     Args:
-        fields: those of the caller, with `event`; `exc_info` is an exception or what `logging` takes for one; `at` is
+        fields: those of the caller, with `event`; `exc_info` is an exception or what `logging` takes for one; `_at` is
             when it happened in seconds of the epoch, for a line that is written later.
         level: of the line.
         logger: its name.
     """
-    at, error = fields.pop("at", None) or time.time(), _exception(fields.pop("exc_info", None))
+    at, error = fields.pop("_at", None) or time.time(), _exception(fields.pop("exc_info", None))
     redact_fields(fields)
     fields["level"] = level
     fields["logger"] = logger

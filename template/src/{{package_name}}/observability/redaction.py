@@ -20,12 +20,13 @@ _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s,;&]+)"""
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"<>]*@")
 _URL_QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>]+=[^\s'\"<>]*")
 _AUTHORIZATION = re.compile(r"(\bauthorization['\"]?\s{0,3}[=:]\s{0,3}).*", re.IGNORECASE)
-_SCHEME = re.compile(r"\b(Bearer|Basic|Digest)[ \t]+[^\s'\",;]+", re.IGNORECASE)
+_SCHEME = re.compile(r"\b(Bearer|Basic|Digest)\s+[^\s'\",;]+", re.IGNORECASE)
 _NAMED = re.compile(
     r"((?:passw|passphrase|pwd|secret|token|key|cookie|session|credential)\w{0,30}['\"]?\s{0,3}[=:]\s{0,3})" + _VALUE,
     re.IGNORECASE,
 )
 _PLAIN = frozenset({bool, int, float, type(None)})
+_SPACE = re.compile(r"\s")
 _DIGIT = re.compile(r"\d")
 _WORD = re.compile(r"[\w+/=~-]{6,}")
 
@@ -56,7 +57,7 @@ def redact_text(text: str) -> str:
     named = "=" in text or ":" in text
     if named:
         text = _AUTHORIZATION.sub(_mask_value, text)
-    if " " in text or "\t" in text:
+    if _SPACE.search(text):
         text = _SCHEME.sub(_mask_scheme, text)
     return _NAMED.sub(_mask_value, text) if named else text
 

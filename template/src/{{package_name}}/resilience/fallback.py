@@ -59,11 +59,12 @@ class FallbackChain:
                 raise
             failures[name] = error
             if not others:
-                raise self._exhausted(failures) from error
+                raise self._exhausted(_taken(failures)) from error
             # Inside of the except: whatever the others raise has this failure as its context in the log.
             return await self._first_of(others, failures)
         if failures:
-            self._substitutes.used(self._name, name, list(failures.values())[-1])
+            _, last = _taken(failures).popitem()
+            self._substitutes.used(self._name, name, last)
         return choice
 
     def _exhausted(self, failures: Mapping[str, Exception]) -> ApplicationError:
@@ -129,6 +130,13 @@ async def safe_async_call(
             raise
         substitutes.used(name, DEFAULT, error)
         return default
+
+
+def _taken(failures: dict[str, Exception]) -> dict[str, Exception]:
+    """All of them; left where they are they would hold on to a frame, and through it to themselves."""
+    taken = failures.copy()
+    failures.clear()
+    return taken
 
 
 def _retry_after(*errors: Exception) -> float | None:

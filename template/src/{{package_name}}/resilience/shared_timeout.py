@@ -6,6 +6,7 @@ for the first of them, serves all (the idea of timing wheels: Varghese and Lauck
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -37,9 +38,12 @@ class SharedTimeout:
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set the timer for the head of the queue; called when there is none, or one of a loop that is gone."""
         self.armed_in = loop
-        loop.call_at(self.queue[0].ends_at, self._expire, loop)
+        # In a context of its own: that of a request would be kept for as long as there is a next one.
+        loop.call_at(self.queue[0].ends_at, self._expire, loop, context=Context())
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.armed_in is not loop:
+            return  # Another loop has taken over.
         self.armed_in = None
         queue = self.queue
         while queue and (queue[0].finished or queue[0].ends_at <= loop.time()):
@@ -51,13 +55,14 @@ class SharedTimeout:
 class Limit:
     """A block's own; it calls as little as possible, for every request and every attempt comes here."""
 
-    __slots__ = ("_cancelling", "_expired", "_remaining", "_shared", "_task", "ends_at", "finished")
+    __slots__ = ("_cancelling", "_expired", "_remaining", "_shared", "_task", "_timer", "ends_at", "finished")
 
     ends_at: float
 
     def __init__(self, shared: SharedTimeout, remaining: float) -> None:
         self._shared = shared
         self._remaining = remaining
+        self._timer: asyncio.TimerHandle | None = None
         self._expired = self.finished = False
 
     def __enter__(self) -> Self:
@@ -66,7 +71,7 @@ class Limit:
         self._task = task = cast(asyncio.Task[Any], asyncio.current_task(loop))
         self._cancelling = task.cancelling()
         if self._remaining < shared.seconds:  # It may end before those that wait in the queue.
-            loop.call_later(self._remaining, self.expire)
+            self._timer = loop.call_later(self._remaining, self.expire, context=Context())
             return self
         self.ends_at = loop.time() + shared.seconds
         if shared.armed_in is not loop:
@@ -81,6 +86,8 @@ class Limit:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.finished = True
+        if self._timer is not None:
+            self._timer.cancel()
         task = self._task
         del self._task  # A slow one at the head of the queue would keep it, and all that it knows.
         queue = self._shared.queue

@@ -17,7 +17,7 @@ def log_access(requests: Sequence[FinishedRequest]) -> None:
 
 def _line(request: FinishedRequest) -> tuple[str, str, dict[str, Any]]:
     fields = {
-        "at": request.ended_at,
+        "_at": request.ended_at,
         "request_id": request.request_id,
         "method": request.method,
         "path": request.path,

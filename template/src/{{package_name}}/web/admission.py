@@ -9,6 +9,9 @@ from ..errors.hierarchy import OverloadedError, ServiceUnavailableError
 from ..resilience.degradation import Degradation, ServiceLevel
 from .exchange import ActiveRequests
 
+MOST_DIGITS = 18
+"""Of a length in bytes; Python refuses to read a number of some thousands."""
+
 OFFLINE_SECONDS = 30.0
 """What callers are told while it is held offline. Somebody has to end that, so there is no hurry."""
 
@@ -52,8 +55,8 @@ class Admission:
             OverloadedError: too many are being served.
             ServiceUnavailableError: the service is held offline.
         """
-        length = headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > self.max_body_bytes:
+        length = headers.get(b"content-length", b"").lstrip(b"0")
+        if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self.max_body_bytes):
             raise too_large()
         if self.degradation.level is ServiceLevel.OFFLINE and not self.always_served(scope):
             raise ServiceUnavailableError("api", retry_after=OFFLINE_SECONDS, level=ServiceLevel.OFFLINE.value)

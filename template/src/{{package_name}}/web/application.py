@@ -24,7 +24,9 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """The stack that serves every request."""
         stack = super().build_middleware_stack()
-        if self.outermost is None:
+        if self.outermost is None or not isinstance(stack, ServerErrorMiddleware):
             return stack
+        if stack.handler is not None:
+            raise RuntimeError("A handler for Exception or 500 is never called: add to web/handlers.py what it does")
         # Starlette's outermost layer answers what nobody else did, which is what ours does.
-        return self.outermost(stack.app if isinstance(stack, ServerErrorMiddleware) else stack)
+        return self.outermost(stack.app)

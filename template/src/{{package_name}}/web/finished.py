@@ -4,8 +4,11 @@ Whoever observes them does so for many in one go, which costs a fraction for eac
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Context
 from typing import NamedTuple
 
 from .exchange import Exchange
@@ -14,6 +17,8 @@ DELAY_SECONDS = 0.05
 """How late a line or a number may be, and what a process that is killed takes with it."""
 
 LONGEST_PATH = 500
+
+log = logging.getLogger(__name__)
 
 
 class FinishedRequest(NamedTuple):
@@ -45,15 +50,17 @@ class FinishedRequests:
     """Collects requests, and hands them on before long.
 
     Args:
-        observers: called with those that are over since the last time; they must not raise.
+        observers: called with those that are over since the last time; one that fails stops no other.
 
     Attributes:
         waiting: those that are over and not handed on.
+        ended: whether the service has; a request that is cut off then may end after everything else.
     """
 
     def __init__(self, observers: Sequence[RequestObserver]) -> None:
         self._observers = observers
         self.waiting: list[FinishedRequest] = []
+        self.ended = False
         self._armed_in: asyncio.AbstractEventLoop | None = None
 
     def add(self, exchange: Exchange, duration: float) -> None:
@@ -70,14 +77,30 @@ class FinishedRequests:
                 exchange.complete,
             )
         )
+        if self.ended:
+            self.hand_on()
+            return
         loop = asyncio.get_running_loop()
         if self._armed_in is not loop:
             self._armed_in = loop
-            loop.call_later(DELAY_SECONDS, self.hand_on)
+            loop.call_later(DELAY_SECONDS, self.hand_on, context=Context())
+
+    @contextmanager
+    def until_the_end(self) -> Iterator[None]:
+        """Around the life of the service: nothing waits for a timer that nobody will see."""
+        self.ended = False
+        try:
+            yield
+        finally:
+            self.ended = True
+            self.hand_on()
 
     def hand_on(self) -> None:
         """Do it now: before somebody reads what was observed, and at the end."""
         self._armed_in = None
         finished, self.waiting = self.waiting, []
         for observe in self._observers:
-            observe(finished)
+            try:
+                observe(finished)
+            except Exception:  # A full disk behind the log, for one: the others count all the same.
+                log.exception("an observer of requests failed")
