@@ -182,7 +182,7 @@ async def test_the_last_good_result_stands_in_when_nothing_works(tmp_path: Path,
     assert (await searched.get("/v1/orders/search?q=a&limit=2")).status_code == 503
     never_asked = await searched.get("/v1/orders/search?q=b")
     assert (never_asked.status_code, read_error(never_asked).code) == (503, "fallbacks_exhausted")
-    assert never_asked.headers["retry-after"] == "5"
+    assert 1 <= int(never_asked.headers["retry-after"]) <= 5
 
 
 async def test_a_count_that_takes_too_long_is_left_out(
