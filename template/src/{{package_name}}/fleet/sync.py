@@ -34,6 +34,8 @@ KEEP_SECONDS = 60.0
 SCRIPT = files(__package__).joinpath("fleet.lua").read_text(encoding="utf-8")
 SCRIPT_NAME = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
+PAUSES = random.Random()  # noqa: S311 - not those of the module, which tests may count on
+
 log = get_logger(__name__)
 
 
@@ -61,7 +63,7 @@ class BreakerSync:
         connected: whether Redis has answered last; None before the first question.
     """
 
-    def __init__(self, url: str, fleet: str, *, uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(self, url: str, fleet: str, *, uniform: Callable[[float, float], float] = PAUSES.uniform) -> None:
         self.connected: bool | None = None
         self._url = url
         self._fleet = fleet

@@ -1,9 +1,10 @@
 """The name by which a request is found again in logs and answers."""
 
 import re
-from random import getrandbits
+from random import Random
 
 HEADER = b"x-request-id"
+_random = Random()  # noqa: S311 - ids are to be found again, not to be kept secret
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -14,4 +15,4 @@ def choose_request_id(offered: bytes | None) -> str:
     """
     if offered is not None and _ACCEPTABLE.fullmatch(offered):
         return offered.decode("ascii")
-    return f"{getrandbits(128):032x}"
+    return f"{_random.getrandbits(128):032x}"
