@@ -144,7 +144,7 @@ async def test_the_ranking_is_off_after_a_failure_and_comes_back(
     assert report.headers["x-service-level"] == "degraded"
 
     for breaker in app.state.degradation.breakers.values():
-        breaker.recovery_timeout = 0.0
+        breaker.trial_at = 0.0
     assert (await search(searched, "a"))[1:] == ("ranked", False)
     report = await searched.get("/health")
     assert (report.json()["status"], report.json()["service_level"]) == ("healthy", "full")

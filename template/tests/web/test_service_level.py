@@ -102,3 +102,14 @@ async def test_a_setting_holds_the_level_from_the_start(tmp_path: Path, app: App
             assert (await client.get("/fail/nothing")).status_code == 503
     # Another app in the same process has a level of its own.
     assert app.state.degradation.level is ServiceLevel.FULL
+
+
+async def test_a_preflight_that_is_answered_all_the_same_is_no_error(
+    app: Application, caller: httpx.AsyncClient, logs: LogLines
+) -> None:
+    app.state.degradation.pin(ServiceLevel.OFFLINE)
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    response = await caller.options("/fail/login", headers=preflight)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, ORIGIN)
+    assert logs.access()[0]["status"] == 200
+    assert logs.of_level("error") == []

@@ -254,7 +254,7 @@ class CircuitBreakerOpenError(ApplicationError):
     code = "circuit_open"
     public_text = "The service is temporarily unavailable"
 
-    def __init__(self, service_name: str, *, retry_after: float | None = None, **details: Any) -> None:
+    def __init__(self, service_name: str, retry_after: float | None = None, **details: Any) -> None:
         if details:
             super().__init__("", retry_after=retry_after, service_name=service_name, **details)
             return

@@ -100,7 +100,8 @@ class CircuitBreaker:
         clock: seconds that never jump.
 
     Attributes:
-        state: the present one; `OPEN` lasts until a call comes after `recovery_timeout`.
+        state: the present one; `OPEN` lasts until a call comes after `trial_at`.
+        trial_at: when the first trial call may come, by `clock`.
         epoch: a number that grows with each change of state.
         rejections: calls refused so far; an open circuit refuses many, so they are counted and not told one by one.
     """
@@ -130,7 +131,7 @@ class CircuitBreaker:
         self.state = CLOSED
         self.epoch = 0
         self.rejections = 0
-        self._changed_at = clock()
+        self.trial_at = clock()
         self._failures_at_opening = 0
         self._storage = _Storage(self._note_change)
         self._machine = pybreaker.CircuitBreaker(
@@ -205,7 +206,7 @@ class CircuitBreaker:
     def refuses_for(self) -> float:
         """Seconds for which calls are refused; 0 if the next one would be admitted. Changes nothing."""
         if self.state is OPEN:
-            seconds = self._changed_at + self.recovery_timeout - self._clock()
+            seconds = self.trial_at - self._clock()
             return seconds if seconds > 0 else 0.0
         return TRIAL_SECONDS if self._probing else 0.0
 
@@ -219,17 +220,14 @@ class CircuitBreaker:
         if self.state is CLOSED:
             return epoch
         with self._changing():
-            if seconds := self.refuses_for():
-                raise self.refuse(seconds)
+            seconds = self.refuses_for()
+            if seconds:
+                self.rejections += 1
+                raise CircuitBreakerOpenError(self.name, seconds)
             if self.state is OPEN:
                 self._machine.half_open()
             self._probing = self.state is HALF_OPEN
             return self.epoch
-
-    def refuse(self, seconds: float) -> CircuitBreakerOpenError:
-        """Count a refusal, and what to raise for it: come back in `seconds`."""
-        self.rejections += 1
-        return CircuitBreakerOpenError(self.name, retry_after=seconds)
 
     def succeeded(self, epoch: int) -> None:
         """The call admitted in `epoch` has succeeded."""
@@ -270,7 +268,7 @@ class CircuitBreaker:
     def _note_change(self, state: CircuitState) -> None:
         self.state = state
         self.epoch += 1
-        self._changed_at = self._clock()
+        self.trial_at = self._clock() + self.recovery_timeout
 
     def _report_success(self) -> None:
         if self._window is not None and self.state is CLOSED:

@@ -111,7 +111,7 @@ class SharedBreaker(CircuitBreaker):
                 self._version, self._fleet_open = answer["version"], answer["open"]
                 if self._fleet_open:
                     self._machine.open()
-                    self._changed_at = self._clock() + answer["due_in"] - self.recovery_timeout
+                    self.trial_at = self._clock() + answer["due_in"]
                 elif self.state is not CLOSED:
                     self._machine.close()
                 self._settled = self.epoch

@@ -113,8 +113,12 @@ class RequestMiddleware:
 
     async def _fail(self, exchange: Exchange, receive: Receive, error: Exception) -> None:
         if not exchange.status:
-            response = self._answer_error(exchange.scope, error)
-            await self._around_answers(response)(exchange.scope, receive, exchange.send)
+
+            async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+                await self._answer_error(scope, error)(scope, receive, send)
+
+            # What is around may answer by itself, as CORS does a preflight; then there is nothing to report.
+            await self._around_answers(answer)(exchange.scope, receive, exchange.send)
             return
         self._reporter.report(error, 500)
         if not exchange.complete:
