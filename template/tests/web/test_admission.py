@@ -1,13 +1,11 @@
-"""What is refused before anything inside knows of it, and what cannot be registered."""
+"""What is refused before anything inside knows of it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
 
 from tests.subject import ActiveRequests, Admission, Degradation, Events
-from tests.support.environment import make_app
 
 
 @pytest.mark.parametrize(
@@ -28,12 +26,3 @@ def test_an_announced_length(length: bytes, refused: bool) -> None:
         assert refusal.value.status_code == 413
     else:
         admission.check(scope, {b"content-length": length})
-
-
-@pytest.mark.parametrize("kind", [500, Exception])
-def test_a_handler_that_would_never_be_called_is_refused(tmp_path: Path, kind: Any) -> None:
-    app = make_app(tmp_path)
-    handler: Any = print
-    app.add_exception_handler(kind, handler)
-    with pytest.raises(RuntimeError, match=r"handlers\.py"):
-        app.build_middleware_stack()

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from ..errors.hierarchy import OperationTimeoutError
 
@@ -68,7 +68,8 @@ class Limit:
     def __enter__(self) -> Self:
         shared = self._shared
         loop = asyncio.get_running_loop()
-        self._task = task = cast(asyncio.Task[Any], asyncio.current_task(loop))
+        task: asyncio.Task[Any] = asyncio.current_task(loop)  # type: ignore[assignment]
+        self._task = task
         self._cancelling = task.cancelling()
         if self._remaining < shared.seconds:  # It may end before those that wait in the queue.
             self._timer = loop.call_later(self._remaining, self.expire, context=Context())
