@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from .context import request_id
+from .context import request_id, trace_id_of, traceparent
 from .exceptions import describe_exception
 from .redaction import redact_fields
 
@@ -31,6 +31,8 @@ def complete(fields: MutableMapping[str, Any], level: str, logger: str | None) -
     fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
     if "request_id" not in fields and (current := request_id.get()) is not None:
         fields["request_id"] = current
+    if "trace_id" not in fields and (parent := traceparent.get()) is not None:
+        fields["trace_id"] = trace_id_of(parent)
     if error is not None:
         fields["exception"] = describe_exception(error)
 
