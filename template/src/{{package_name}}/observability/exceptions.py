@@ -6,11 +6,13 @@ becomes "…". Frames are named by file, line and function, without locals and w
 """
 
 import logging
+import re
 from functools import lru_cache
 from types import CodeType, TracebackType
 from typing import Any
 
 from ..errors.hierarchy import ApplicationError
+from .printable import printable
 from .redaction import LONGEST_TEXT, redact_random, redact_text
 
 MOST_FRAMES = 50
@@ -34,13 +36,19 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def describe_exception(error: BaseException) -> dict[str, Any]:
     """`type`, `message`, `stack` (outermost frame first) and `causes`, each of which has the first three."""
-    return _describe(error) | {"causes": [_describe(cause) for cause in _causes(error)]}
+    return _describe(error) | {"causes": [_describe(cause) for cause in causes(error)]}
+
+
+def describe_briefly(error: BaseException) -> dict[str, Any]:
+    """The same of an error whose like was described before: the place where it was raised, and no causes."""
+    innermost = _innermost(error.__traceback__)
+    return {"type": _type_name(type(error)), "message": _message(error), "stack": _stack(innermost), "causes": []}
 
 
 def as_text(described: dict[str, Any]) -> str:
     """What `describe_exception` found, on lines for people."""
     return "\ncaused by\n".join(
-        "\n".join([f"{one['type']}: {one['message']}", *(f"  {frame}" for frame in one["stack"])])
+        "\n".join(map(printable, [f"{one['type']}: {one['message']}", *(f"  {frame}" for frame in one["stack"])]))
         for one in (described, *described["causes"])
     )
 
@@ -53,7 +61,7 @@ def _type_name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException) -> list[BaseException]:
     """What led to `error`, nearest first: causes, contexts that were not suppressed, and members of groups."""
     found: list[BaseException] = []
     queue = [error]
@@ -77,37 +85,31 @@ def _message(error: BaseException) -> str:
         text = str(error)[:LONGEST_TEXT]
     except Exception:  # noqa: BLE001 - an exception that cannot even be printed must still be logged
         return GAP
-    return redact_random(_constant_parts(text, _raising_code(error.__traceback__)))
+    innermost = _innermost(error.__traceback__)
+    return redact_random(_constant_parts(text, innermost.tb_frame.f_code if innermost else None))
 
 
-def _raising_code(traceback: TracebackType | None) -> CodeType | None:
-    code = None
-    while traceback is not None:
-        code, traceback = traceback.tb_frame.f_code, traceback.tb_next
-    return code
+def _innermost(traceback: TracebackType | None) -> TracebackType | None:
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback
 
 
 def _constant_parts(text: str, code: CodeType | None) -> str:
     """`text` with all that is not a constant of `code` replaced by "…"."""
-    parts, position = [], 0
-    constants = _texts(code) if code else []
-    while position < len(text):
-        part = next((known for known in constants if text.startswith(known, position)), None)
-        if part is not None:
-            parts.append(part)
-            position += len(part)
-        else:
-            if not parts or parts[-1] != GAP:
-                parts.append(GAP)
-            position += 1
-    return "".join(parts)
+    parts, end = [], 0
+    for part in _constants(code).finditer(text):
+        parts += [GAP, part[0]] if part.start() > end else [part[0]]
+        end = part.end()
+    return "".join([*parts, GAP] if end < len(text) else parts)
 
 
 @lru_cache(maxsize=1000)
-def _texts(code: CodeType) -> list[str]:
-    """The constant texts of `code`, longest first; shorter ones than three characters match by chance."""
-    texts = [text for text in code.co_consts if isinstance(text, str) and len(text.strip()) >= 3]
-    return sorted(texts, key=len, reverse=True)
+def _constants(code: CodeType | None) -> re.Pattern[str]:
+    """Matches the constant texts of `code`, longer ones first; shorter ones than three characters match by chance."""
+    constants = code.co_consts if code else ()
+    texts = [text for text in constants if isinstance(text, str) and len(text.strip()) >= 3]
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
 
 def _stack(traceback: TracebackType | None) -> list[str]:
