@@ -36,13 +36,7 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def describe_exception(error: BaseException) -> dict[str, Any]:
     """`type`, `message`, `stack` (outermost frame first) and `causes`, each of which has the first three."""
-    return _describe(error) | {"causes": [_describe(cause) for cause in causes(error)]}
-
-
-def describe_briefly(error: BaseException) -> dict[str, Any]:
-    """The same of an error whose like was described before: the place where it was raised, and no causes."""
-    innermost = _innermost(error.__traceback__)
-    return {"type": _type_name(type(error)), "message": _message(error), "stack": _stack(innermost), "causes": []}
+    return _describe(error) | {"causes": [_describe(cause) for cause in _causes(error)]}
 
 
 def as_text(described: dict[str, Any]) -> str:
@@ -61,7 +55,7 @@ def _type_name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def causes(error: BaseException) -> list[BaseException]:
+def _causes(error: BaseException) -> list[BaseException]:
     """What led to `error`, nearest first: causes, contexts that were not suppressed, and members of groups."""
     found: list[BaseException] = []
     queue = [error]
@@ -85,14 +79,14 @@ def _message(error: BaseException) -> str:
         text = str(error)[:LONGEST_TEXT]
     except Exception:  # noqa: BLE001 - an exception that cannot even be printed must still be logged
         return GAP
-    innermost = _innermost(error.__traceback__)
-    return redact_random(_constant_parts(text, innermost.tb_frame.f_code if innermost else None))
+    return redact_random(_constant_parts(text, _raising_code(error.__traceback__)))
 
 
-def _innermost(traceback: TracebackType | None) -> TracebackType | None:
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback
+def _raising_code(traceback: TracebackType | None) -> CodeType | None:
+    code = None
+    while traceback is not None:
+        code, traceback = traceback.tb_frame.f_code, traceback.tb_next
+    return code
 
 
 def _constant_parts(text: str, code: CodeType | None) -> str:
@@ -120,5 +114,5 @@ def _stack(traceback: TracebackType | None) -> list[str]:
         traceback = traceback.tb_next
     if len(frames) > MOST_FRAMES:
         half = MOST_FRAMES // 2
-        frames[half:-half] = [f"… {len(frames) - MOST_FRAMES} frames left out"]
+        frames[half:-half] = [f"{GAP} more frames"]  # Not how many: a recursion is the same however deep it went.
     return frames
