@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from tests.subject import finished
+from tests.subject import StackLimit, finished, lines
 from tests.support import database, failing
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
@@ -39,9 +39,10 @@ def _log_stream() -> LogLines:
 
 
 @pytest.fixture(autouse=True)
-def logs(_log_stream: LogLines) -> LogLines:
-    """The log lines of this test, without late ones of the test before."""
+def logs(_log_stream: LogLines, monkeypatch: pytest.MonkeyPatch) -> LogLines:
+    """The log lines of this test, without late ones of the test before, and without regard to the errors it had."""
     settle()
+    monkeypatch.setattr(lines, "stacks", StackLimit())
     _log_stream.clear()
     return _log_stream
 

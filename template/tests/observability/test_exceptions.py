@@ -28,6 +28,13 @@ def test_constants_are_kept_and_values_are_not() -> None:
     assert "canary" not in str(described)
 
 
+def test_the_longest_constant_is_taken() -> None:
+    def fail(user: str = "canary") -> None:
+        raise LookupError(f"no row for user {user}" if user else "no row ")
+
+    assert describe_exception(_caught(fail))["message"] == "no row for user …"
+
+
 def test_text_of_the_interpreter_is_dropped_for_it_quotes() -> None:
     assert describe_exception(_caught(lambda: int(SECRET)))["message"] == "…"
     assert describe_exception(_caught(lambda: {"known": 1}[SECRET]))["message"] == "…"

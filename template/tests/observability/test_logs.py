@@ -3,8 +3,11 @@
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
+
+import pytest
 
 from tests.subject import PACKAGE, ReportedError, get_logger, request_id
 from tests.support.failing import SECRET
@@ -63,6 +66,31 @@ def test_readable_lines_for_development() -> None:
     assert "LookupError: no such shelf\n" in shown
     assert "caused by\nKeyError: …" in shown
     assert not shown.startswith("{")
+
+
+HOSTILE = "a\r\n2026-01-01 [error] forged\x1b[2J\x00\x85\x9b31m\u2028\u2029\u202eb"
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_no_text_ends_a_line_or_steers_a_terminal(readable: bool) -> None:
+    script = (
+        "import logging\n"
+        f"from {PACKAGE}.errors.hierarchy import ConflictError\n"
+        f"from {PACKAGE}.observability.logs import configure_logging, get_logger, write_lines\n"
+        f"configure_logging(readable={readable})\n"
+        f"hostile = {HOSTILE!r}\n"
+        "log = get_logger('shop')\n"
+        "log.warning(hostile, field=hostile, inner={hostile: [hostile]}, **{hostile: 1})\n"
+        "write_lines('access', [('info', 'request', {'path': hostile})])\n"
+        "logging.getLogger('library').warning('GET %s', hostile)\n"
+        "log.error('failed', exc_info=ConflictError(hostile, hostile))\n"
+    )
+    variables = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    written = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=variables).stdout
+    first, second, third, *fourth = written.decode().removesuffix("\n").split("\n")
+    assert len(fourth) == (2 if readable else 1)
+    assert all(line.isprintable() for line in (first, second, third, *fourth))
+    assert written.count(b"forged") >= 8
 
 
 def test_lines_are_json_even_for_what_json_does_not_know(logs: LogLines) -> None:

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.subject import finished
 from tests.support import failing
 from tests.support.environment import make_app
+from tests.support.failing import SECRET
 from tests.support.server import connect, serving
 
 
@@ -84,3 +85,13 @@ async def test_two_apps_in_one_process_count_for_themselves(tmp_path: Path, coun
     await counted.get("/livez")
     other = make_app(tmp_path)
     assert b"/livez" not in other.state.metrics.exposition()
+
+
+async def test_nothing_that_a_request_brought_is_a_label(failing_client: httpx.AsyncClient) -> None:
+    secrets = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}", "X-Request-ID": SECRET}
+    for path in ("quoting", "endpoint", "domain/conflict", SECRET):
+        await failing_client.get(f"/fail/{path}", params={"token": SECRET}, headers=secrets)
+    await failing_client.post("/fail/login", json={"user": SECRET, "password": SECRET})
+    exposition = (await failing_client.get("/metrics")).text
+    assert "application_errors_total{" in exposition
+    assert SECRET not in exposition

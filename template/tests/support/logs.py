@@ -1,7 +1,9 @@
 """The log lines of a test, as objects."""
 
+import errno
 import io
 import json
+import os
 import time
 from typing import Any, Self
 
@@ -9,7 +11,13 @@ from tests.subject import configure_logging
 
 
 class LogLines(io.StringIO):
-    """A stream that logs are written to, and that a test reads."""
+    """A stream that logs are written to, and that a test reads.
+
+    Attributes:
+        full: no line is taken while this is set, as by a disk without space.
+    """
+
+    full = False
 
     @classmethod
     def of_the_process(cls) -> Self:
@@ -17,6 +25,12 @@ class LogLines(io.StringIO):
         stream = cls()
         configure_logging("INFO", stream=stream)
         return stream
+
+    def write(self, text: str) -> int:
+        """Take a text."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
 
     def clear(self) -> None:
         """Forget all lines."""

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.conftest import ORIGIN
-from tests.subject import PACKAGE
+from tests.subject import PACKAGE, choose_request_id
 from tests.support.bodies import read_error
 from tests.support.logs import LogLines
 
@@ -15,11 +15,16 @@ async def test_a_plain_request_id_is_kept(client: httpx.AsyncClient, logs: LogLi
     assert logs.access()[0]["request_id"] == "order-42.a_b"
 
 
-@pytest.mark.parametrize("offered", ["", "a b", "a\tb", "x" * 129, "{}", "ü"])
+@pytest.mark.parametrize("offered", ["", "a b", "a\tb", "x" * 129, "x" * 60_000, "{}", "ü"])
 async def test_any_other_is_replaced(client: httpx.AsyncClient, logs: LogLines, offered: str) -> None:
     response = await client.get("/livez", headers=[(b"X-Request-ID", offered.encode())])
     assert len(response.headers["x-request-id"]) == 32
     assert logs.access()[0]["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("offered", [b"a\r\nb", b"a\n", b"\x1b[31m", b"a\x00", b"\xc2\x9b31m", b"a\xe2\x80\xa8b"])
+def test_whatever_a_server_lets_pass(offered: bytes) -> None:
+    assert len(choose_request_id(offered)) == 32
 
 
 async def test_the_access_line_tells_the_template_and_no_query(client: httpx.AsyncClient, logs: LogLines) -> None:
@@ -36,6 +41,11 @@ async def test_line_breaks_in_a_path_do_not_break_the_line(client: httpx.AsyncCl
     [line] = logs.access()
     assert logs.all() == [line]
     assert (line["level"], line["route"]) == ("info", "unmatched")
+
+
+async def test_a_long_path_is_cut(client: httpx.AsyncClient, logs: LogLines) -> None:
+    await client.get("/" + "x" * 60_000)
+    assert len(logs.access()[0]["path"]) == 500
 
 
 async def test_slow_requests_are_a_warning(

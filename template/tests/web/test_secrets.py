@@ -1,4 +1,4 @@
-"""Secrets that a request or the environment brings in do not come out, neither in an answer nor in the log."""
+"""Secrets that a request or the environment brings in do not come out, neither in an answer nor in the log nor in a trace."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tests.support.environment import make_app
 from tests.support.failing import SECRET
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving
+from tests.web.conftest import Exported
 
 PLACES: dict[str, str] = {
     "Authorization": f"Bearer {SECRET}",
@@ -18,6 +19,7 @@ PLACES: dict[str, str] = {
     "X-Api-Key": SECRET,
     "X-Request-ID": f"{SECRET} with a space",
     "User-Agent": SECRET,
+    "X-Database": f"mysql://user:{SECRET}@host/db",
     "Referer": f"https://shop.example/?token={SECRET}",
 }
 
@@ -26,24 +28,31 @@ PLACES: dict[str, str] = {
     "path",
     ["/fail/quoting", "/fail/endpoint", "/fail/domain/isolated", "/fail/background", "/fail/group/mixed", "/nowhere"],
 )
-async def test_in_headers_cookies_and_the_query(failing_client: httpx.AsyncClient, logs: LogLines, path: str) -> None:
+async def test_in_headers_cookies_and_the_query(
+    failing_client: httpx.AsyncClient, logs: LogLines, exported: Exported, path: str
+) -> None:
     response = await failing_client.get(path, params={"token": SECRET}, headers=PLACES)
     [access] = logs.access()
     assert access["status"] == response.status_code
     assert SECRET not in response.text
     assert SECRET not in str(response.headers)
     assert SECRET not in logs.getvalue()
+    assert exported.spans()
+    assert SECRET not in exported.everything()
 
 
-async def test_in_a_body_that_is_valid_up_to_a_point(failing_client: httpx.AsyncClient, logs: LogLines) -> None:
+async def test_in_a_body_that_is_valid_up_to_a_point(
+    failing_client: httpx.AsyncClient, logs: LogLines, exported: Exported
+) -> None:
     response = await failing_client.post("/fail/login", json={"user": SECRET, "password": SECRET, "score": SECRET})
     assert response.status_code == 422
     logs.access()
-    assert SECRET not in response.text + logs.getvalue()
+    assert exported.spans()
+    assert SECRET not in response.text + logs.getvalue() + exported.everything()
 
 
 async def test_in_the_address_of_a_database_that_does_not_answer(
-    tmp_path: Path, logs: LogLines, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, logs: LogLines, monkeypatch: pytest.MonkeyPatch, exported: Exported
 ) -> None:
     monkeypatch.setattr(f"{PACKAGE}.lifespan.PATIENCE_SECONDS", 0.05)
     app = make_app(tmp_path, DATABASE_URL=unreachable_url(tmp_path, SECRET))
@@ -52,4 +61,5 @@ async def test_in_the_address_of_a_database_that_does_not_answer(
             report = await client.get("/health")
     assert report.status_code == 503
     assert any("exception" in line for line in logs.all())
-    assert SECRET not in report.text + logs.getvalue()
+    assert exported.spans()
+    assert SECRET not in report.text + logs.getvalue() + exported.everything()

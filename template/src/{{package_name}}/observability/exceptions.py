@@ -6,11 +6,13 @@ becomes "…". Frames are named by file, line and function, without locals and w
 """
 
 import logging
+import re
 from functools import lru_cache
 from types import CodeType, TracebackType
 from typing import Any
 
 from ..errors.hierarchy import ApplicationError
+from .printable import printable
 from .redaction import LONGEST_TEXT, redact_random, redact_text
 
 MOST_FRAMES = 50
@@ -40,7 +42,7 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
 def as_text(described: dict[str, Any]) -> str:
     """What `describe_exception` found, on lines for people."""
     return "\ncaused by\n".join(
-        "\n".join([f"{one['type']}: {one['message']}", *(f"  {frame}" for frame in one["stack"])])
+        "\n".join(map(printable, [f"{one['type']}: {one['message']}", *(f"  {frame}" for frame in one["stack"])]))
         for one in (described, *described["causes"])
     )
 
@@ -89,25 +91,19 @@ def _raising_code(traceback: TracebackType | None) -> CodeType | None:
 
 def _constant_parts(text: str, code: CodeType | None) -> str:
     """`text` with all that is not a constant of `code` replaced by "…"."""
-    parts, position = [], 0
-    constants = _texts(code) if code else []
-    while position < len(text):
-        part = next((known for known in constants if text.startswith(known, position)), None)
-        if part is not None:
-            parts.append(part)
-            position += len(part)
-        else:
-            if not parts or parts[-1] != GAP:
-                parts.append(GAP)
-            position += 1
-    return "".join(parts)
+    parts, end = [], 0
+    for part in _constants(code).finditer(text):
+        parts += [GAP, part[0]] if part.start() > end else [part[0]]
+        end = part.end()
+    return "".join([*parts, GAP] if end < len(text) else parts)
 
 
 @lru_cache(maxsize=1000)
-def _texts(code: CodeType) -> list[str]:
-    """The constant texts of `code`, longest first; shorter ones than three characters match by chance."""
-    texts = [text for text in code.co_consts if isinstance(text, str) and len(text.strip()) >= 3]
-    return sorted(texts, key=len, reverse=True)
+def _constants(code: CodeType | None) -> re.Pattern[str]:
+    """Matches the constant texts of `code`, longer ones first; shorter ones than three characters match by chance."""
+    constants = code.co_consts if code else ()
+    texts = [text for text in constants if isinstance(text, str) and len(text.strip()) >= 3]
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
 
 def _stack(traceback: TracebackType | None) -> list[str]:
@@ -118,5 +114,5 @@ def _stack(traceback: TracebackType | None) -> list[str]:
         traceback = traceback.tb_next
     if len(frames) > MOST_FRAMES:
         half = MOST_FRAMES // 2
-        frames[half:-half] = [f"… {len(frames) - MOST_FRAMES} frames left out"]
+        frames[half:-half] = [f"{GAP} more frames"]  # Not how many: a recursion is the same however deep it went.
     return frames

@@ -10,9 +10,13 @@ from typing import Any
 
 import orjson
 
-from .context import request_id
-from .exceptions import describe_exception
+from .context import request_id, trace_id_of, traceparent
+from .printable import printable
 from .redaction import redact_fields
+from .stack_limit import StackLimit
+
+stacks = StackLimit()
+"""One for the process, as the log is."""
 
 
 def complete(fields: MutableMapping[str, Any], level: str, logger: str | None) -> None:
@@ -31,16 +35,20 @@ def complete(fields: MutableMapping[str, Any], level: str, logger: str | None) -
     fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
     if "request_id" not in fields and (current := request_id.get()) is not None:
         fields["request_id"] = current
+    if "trace_id" not in fields and (parent := traceparent.get()) is not None:
+        fields["trace_id"] = trace_id_of(parent)
     if error is not None:
-        fields["exception"] = describe_exception(error)
+        fields["exception"] = stacks.describe(error)
 
 
 def as_json(fields: MutableMapping[str, Any]) -> str:
     """One line of JSON."""
     try:
-        return orjson.dumps(fields).decode()
+        line = orjson.dumps(fields).decode()
     except TypeError:  # A lone surrogate, an integer beyond 64 bits, a key that is no text.
         return json.dumps(fields)
+    # orjson escapes what ASCII has of control characters, but Unicode has more, and other ends of a line.
+    return line if line.isascii() else printable(line)
 
 
 @lru_cache(maxsize=1)

@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pydantic import BaseModel, ValidationError
 
 from ..errors.classification import ErrorClassifier
-from ..observability.context import request_id
+from ..observability.context import request_id, traceparent
 from ..resilience.deadline import TIMEOUT_HEADER, time_left
 from ..resilience.events import Event
 from ..resilience.pipeline import Pipeline
@@ -26,6 +27,8 @@ MAX_ANSWER_BYTES = 10 * 1024 * 1024
 """Of one answer, decompressed."""
 
 CHUNK_BYTES = 64 * 1024
+
+_TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
 class UpstreamConnection:
@@ -147,6 +150,9 @@ class UpstreamConnection:
         sent = dict(headers or {})
         if name := request_id.get():
             sent["X-Request-ID"] = name
+        if parent := traceparent.get():
+            sent["traceparent"] = parent
+        _TRACE_CONTEXT.inject(sent)  # The span that this call is made in, if there is one, is nearer.
 
         ends_at = self._clock() + time_left(self.pipeline.total_timeout)
 

@@ -26,6 +26,8 @@ def _line(request: FinishedRequest) -> tuple[str, str, dict[str, Any]]:
         "complete": request.complete,
         "duration_ms": round(request.duration * 1000, 3),
     }
+    if request.trace_id is not None:
+        fields["trace_id"] = request.trace_id
     if request.duration > SLOW_SECONDS:
         return "warning", "slow request", fields
     return "info", "request", fields

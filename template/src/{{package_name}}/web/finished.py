@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import Context
 from typing import NamedTuple
 
+from ..observability.context import trace_id_of, traceparent
 from .exchange import Exchange
 
 DELAY_SECONDS = 0.05
@@ -27,6 +28,7 @@ class FinishedRequest(NamedTuple):
     Args:
         ended_at: seconds of the epoch.
         duration: seconds from arrival to the end.
+        trace_id: of the trace it was a part of.
         path: its first `LONGEST_PATH` characters, without the query: that may hold tokens.
         route: the template of the matched route, or `unmatched`.
         status: the HTTP status sent; 0 if none was.
@@ -36,6 +38,7 @@ class FinishedRequest(NamedTuple):
     ended_at: float
     duration: float
     request_id: str
+    trace_id: str | None
     method: str
     path: str
     route: str
@@ -65,11 +68,13 @@ class FinishedRequests:
 
     def add(self, exchange: Exchange, duration: float) -> None:
         """A request is over, after `duration` seconds."""
+        parent = traceparent.get()
         self.waiting.append(
             FinishedRequest(
                 time.time(),
                 duration,
                 exchange.request_id,
+                None if parent is None else trace_id_of(parent),
                 exchange.method,
                 exchange.scope["path"][:LONGEST_PATH],
                 exchange.route,

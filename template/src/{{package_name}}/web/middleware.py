@@ -14,8 +14,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..observability.context import request_id as current_request_id
+from ..observability.context import traceparent as current_traceparent
 from ..observability.error_reports import ErrorReporter
 from ..observability.exceptions import ReportedError
+from ..observability.tracing import ACTIVE as TRACED
+from ..observability.tracing import HEADER as TRACEPARENT
+from ..observability.tracing import join_trace
 from ..resilience.deadline import TIMEOUT_HEADER, Deadline, current_deadline
 from ..resilience.shared_timeout import SharedTimeout
 from .admission import Admission
@@ -82,6 +86,9 @@ class RequestMiddleware:
         exchange = Exchange(scope, send, name, deadline, self._admission.degradation)
         id_token = current_request_id.set(name)
         deadline_token = current_deadline.set(deadline)
+        trace_token = None
+        if TRACEPARENT in headers or TRACED in scope:
+            trace_token = current_traceparent.set(join_trace(scope, headers.get(TRACEPARENT)))
         self._active.count += 1
         try:
             self._admission.check(scope, headers)
@@ -94,6 +101,8 @@ class RequestMiddleware:
         finally:
             self._active.count -= 1
             self._finished.add(exchange, time.monotonic() - begin)
+            if trace_token is not None:
+                current_traceparent.reset(trace_token)
             current_deadline.reset(deadline_token)
             current_request_id.reset(id_token)
 

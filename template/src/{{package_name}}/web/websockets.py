@@ -9,7 +9,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from ..errors.hierarchy import ApplicationError
 from ..observability.context import request_id as current_request_id
+from ..observability.context import traceparent as current_traceparent
 from ..observability.error_reports import ErrorReporter
+from ..observability.tracing import HEADER as TRACEPARENT
+from ..observability.tracing import join_trace
 from .admission import Admission
 from .request_id import HEADER, choose_request_id
 
@@ -30,6 +33,7 @@ async def serve_websocket(
     headers = dict(scope["headers"])
     name = choose_request_id(headers.get(HEADER))
     token = current_request_id.set(name)
+    trace_token = current_traceparent.set(join_trace(scope, headers.get(TRACEPARENT)))
     accepted = closed = False
 
     async def watch(message: Message) -> None:
@@ -57,6 +61,7 @@ async def serve_websocket(
             response.headers[HEADER.decode()] = name
             await response(scope, receive, send)
     finally:
+        current_traceparent.reset(trace_token)
         current_request_id.reset(token)
 
 

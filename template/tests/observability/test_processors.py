@@ -1,0 +1,30 @@
+"""Processors of structlog that a service adds see every line."""
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.subject import write_lines
+from tests.support.logs import LogLines
+
+
+def _without_probes(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if event.get("route") == "/livez":
+        raise structlog.DropEvent
+    return event
+
+
+@pytest.fixture
+def _no_probes() -> Iterator[None]:
+    processors = structlog.get_config()["processors"]
+    structlog.configure(processors=[_without_probes, *processors])
+    yield
+    structlog.configure(processors=processors)
+
+
+@pytest.mark.usefixtures("_no_probes")
+def test_one_may_drop_a_line_of_many(logs: LogLines) -> None:
+    write_lines("access", [("info", "request", {"route": route}) for route in ("/a", "/livez", "/b")])
+    assert [line["route"] for line in logs.all()] == ["/a", "/b"]
