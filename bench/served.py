@@ -49,7 +49,8 @@ def ours(package: str = "orders_service") -> ASGIApp:
     """The rendered service with everything on, its log on standard output."""
     importlib.import_module(f"{package}.observability.logs").configure_logging("INFO")
     # Every error with its whole stack, as if it were the first of its kind: that is what is measured.
-    importlib.import_module(f"{package}.observability.stack_limit").MOST_STACKS = sys.maxsize
+    limit: Any = importlib.import_module(f"{package}.observability.stack_limit")
+    limit.MOST_STACKS = sys.maxsize
     app: FastAPI = importlib.import_module(f"{package}.app").create_app()
     app.include_router(router)
     # First, as in the other apps: how many routes a service has before the one that is asked for is its own affair.
