@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.database import url_of
-from tests.support.server import connect, started
+from tests.support.server import connect
 from tools.drilled import COMMAND, ROUTE, UPSTREAM
 from tools.processes import free_port, serving
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
@@ -86,7 +86,7 @@ async def _load(replicas: list[httpx.AsyncClient], upstream: UnreliableUpstream)
 async def test_the_counters_are_those_of_the_clients(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(UnreliableUpstream())
-        replicas = []
+        servers, replicas = [], []
         for number in range(2):
             (folder := tmp_path / str(number)).mkdir()
             port = free_port()
@@ -98,11 +98,11 @@ async def test_the_counters_are_those_of_the_clients(tmp_path: Path) -> None:
                 f"{UPSTREAM.name}_BASE_URL".upper(): upstream.url,
                 f"UPSTREAM_{UPSTREAM.name}_MAX_RETRIES".upper(): "1",
             }
-            server = await stack.enter_async_context(serving("a replica", COMMAND, port, variables))
-            replicas.append(await stack.enter_async_context(connect(server.url)))
+            servers.append(await stack.enter_async_context(serving("a replica", COMMAND, port, variables)))
+            replicas.append(await stack.enter_async_context(connect(servers[-1].url)))
         targets = [f"127.0.0.1:{replica.base_url.port}" for replica in replicas]
         prometheus = await stack.enter_async_context(_prometheus(tmp_path, targets))
-        await asyncio.gather(*(started(replica) for replica in replicas))
+        await asyncio.gather(*(server.started() for server in servers))
 
         got = await _load(replicas, upstream)
         assert {status for _, status in got} >= {"200", "404", "503"}
