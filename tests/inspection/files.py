@@ -18,7 +18,7 @@ LEFTOVER = re.compile(r"\{\{|\{%|\{#")
 ALLOWED_BRACES = [
     ("*.py", re.compile(r"\{\{(?! )"), "an escaped brace of a format string; ours has a space after it"),
     ("*.yml", re.compile(r"\$\{\{"), "an expression of GitHub Actions"),
-    ("*.yaml", re.compile(r"\{\{ ?[$.]?\w"), "a template of Prometheus, in alert rules"),
+    ("alerts.yml", re.compile(r"\{\{ \$\w"), "a template of Prometheus, in alert rules"),
     ("*.json", re.compile(r"\{\{\w+\}\}"), "a legend of Grafana"),
 ]
 """Braces that are meant: which files, what they look like, why."""

@@ -48,9 +48,10 @@ async def run(
         stack.enter_context(finished.until_the_end())
         url = settings.database.url.get_secret_value()
         breaker = create_breaker(events) if settings.error_handling.circuit_breaker_enabled else None
-        engine = create_engine(url, settings.database.limits(), breaker)
+        limits = settings.database.limits()
+        engine = create_engine(url, limits, breaker)
         stack.push_async_callback(engine.dispose)
-        events(PoolOpened(pool_states(engine)))
+        events(PoolOpened(pool_states(engine, limits)))
         upstreams = await connect_all(
             stack,
             UPSTREAMS,

@@ -123,14 +123,15 @@ async def test_a_client_that_leaves_takes_no_connection_along(small: httpx.Async
 
 
 async def test_the_states_of_the_pool_are_told(tmp_path: Path) -> None:
-    engine = create_engine(url_of(tmp_path), Limits(pool_size=2))
-    states = pool_states(engine)
+    limits = Limits(pool_size=2, max_overflow=1)
+    engine = create_engine(url_of(tmp_path), limits)
+    states = pool_states(engine, limits)
 
     def seen() -> dict[str, int]:
         return {state: read() for state, read in states.items()}
 
     async with engine.connect(), engine.connect():
-        assert seen() == {"in_use": 2, "idle": 0}
-    assert seen() == {"in_use": 0, "idle": 2}
+        assert seen() == {"in_use": 2, "idle": 0, "unopened": 1}
+    assert seen() == {"in_use": 0, "idle": 2, "unopened": 1}
     await engine.dispose()
     assert PoolOpened(states).states is states

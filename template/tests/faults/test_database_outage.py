@@ -114,7 +114,7 @@ async def test_a_server_that_stops_answering_is_not_waited_for(server: Postgres,
             await ask_twice()
     finally:
         os.kill(stopped, signal.SIGCONT)
-    assert pool_states(engine)["in_use"]() == 0
+    assert pool_states(engine, Limits())["in_use"]() == 0
     await engine.dispose()
 
 

@@ -55,11 +55,16 @@ def create_breaker(events: Callable[[Event], None]) -> CircuitBreaker:
     )
 
 
-def pool_states(engine: AsyncEngine) -> dict[str, Callable[[], int]]:
-    """Readers of how many connections there are in each state."""
+def pool_states(engine: AsyncEngine, limits: Limits) -> dict[str, Callable[[], int]]:
+    """Readers of how many connections there are in each state; together they are as many as there may be."""
     pool = engine.pool
     assert isinstance(pool, QueuePool)  # noqa: S101 - by the arguments above
-    return {"in_use": pool.checkedout, "idle": pool.checkedin}
+    most = limits.pool_size + limits.max_overflow
+    return {
+        "in_use": pool.checkedout,
+        "idle": pool.checkedin,
+        "unopened": lambda: most - pool.checkedout() - pool.checkedin(),
+    }
 
 
 def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

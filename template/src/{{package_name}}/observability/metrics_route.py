@@ -1,11 +1,25 @@
-"""`GET /metrics`."""
+"""`GET /metrics`, and what is measured as long as the service runs."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-router = APIRouter()
+from .loop_lag import watch_loop
+
+
+@asynccontextmanager
+async def _watching(app: FastAPI) -> AsyncIterator[None]:
+    task = asyncio.create_task(watch_loop(app.state.metrics.event_loop_lag.set))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+router = APIRouter(lifespan=_watching)
 
 
 @router.get("/metrics", include_in_schema=False)
