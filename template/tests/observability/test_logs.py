@@ -81,7 +81,7 @@ def test_no_text_ends_a_line_or_steers_a_terminal(readable: bool) -> None:
         f"hostile = {HOSTILE!r}\n"
         "log = get_logger('shop')\n"
         "log.warning(hostile, field=hostile, inner={hostile: [hostile]}, **{hostile: 1})\n"
-        "write_lines('access', [('info', 'request', {'path': hostile})])\n"
+        "write_lines('access', [('info', 1.0, {'event': 'request', 'path': hostile})])\n"
         "logging.getLogger('library').warning('GET %s', hostile)\n"
         "log.error('failed', exc_info=ConflictError(hostile, hostile))\n"
     )

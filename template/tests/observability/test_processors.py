@@ -26,5 +26,5 @@ def _no_probes() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_probes")
 def test_one_may_drop_a_line_of_many(logs: LogLines) -> None:
-    write_lines("access", [("info", "request", {"route": route}) for route in ("/a", "/livez", "/b")])
+    write_lines("access", [("info", 1.0, {"event": "request", "route": route}) for route in ("/a", "/livez", "/b")])
     assert [line["route"] for line in logs.all()] == ["/a", "/b"]

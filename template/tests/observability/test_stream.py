@@ -40,7 +40,7 @@ def test_whoever_logs_does_not_fail_and_what_is_missing_is_told(
         patch.setattr(logs, "full", True)
         log.info("ours")
         logging.getLogger("library").warning("theirs")
-        write_lines("access", [("info", "request", {}), ("info", "request", {})])
+        write_lines("access", [("info", 1.0, {"event": "request"}), ("info", 2.0, {"event": "request"})])
     assert logs.getvalue() == ""
     for _ in range(2):
         log.info("written")

@@ -36,6 +36,13 @@ async def test_the_access_line_tells_the_template_and_no_query(client: httpx.Asy
     assert "canary" not in logs.getvalue()
 
 
+async def test_a_secret_in_a_path_is_not_in_the_access_line(client: httpx.AsyncClient, logs: LogLines) -> None:
+    await client.get("/links/token=canary-4f9d2c71/x")
+    [line] = logs.access()
+    assert line["path"].startswith("/links/token=***")
+    assert "canary" not in logs.getvalue()
+
+
 async def test_line_breaks_in_a_path_do_not_break_the_line(client: httpx.AsyncClient, logs: LogLines) -> None:
     await client.get('/a%0d%0a%7b"level":"error"%7d%1b[31m')
     [line] = logs.access()

@@ -19,6 +19,10 @@ MOST_FRAMES = 50
 MOST_CAUSES = 10
 GAP = "…"
 
+MOST_PLACES = 10_000
+_places: dict[tuple[int, int], tuple[CodeType, str]] = {}
+"""By code and instruction; each holds on to its code, so that no other one gets the same id."""
+
 
 class ReportedError(Exception):
     """Raised in the place of an error that is in the log already, where the server must still learn of a failure."""
@@ -48,7 +52,13 @@ def as_text(described: dict[str, Any]) -> str:
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
-    return {"type": _type_name(type(error)), "message": _message(error), "stack": _stack(error.__traceback__)}
+    frames = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        frames.append(traceback)
+        traceback = traceback.tb_next
+    raised_in = frames[-1].tb_frame.f_code if frames else None
+    return {"type": _type_name(type(error)), "message": _message(error, raised_in), "stack": _stack(frames)}
 
 
 def _type_name(kind: type) -> str:
@@ -72,21 +82,14 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found[1:]
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, raised_in: CodeType | None) -> str:
     if isinstance(error, ApplicationError):
         return redact_text(error.message)
     try:
         text = str(error)[:LONGEST_TEXT]
     except Exception:  # noqa: BLE001 - an exception that cannot even be printed must still be logged
         return GAP
-    return redact_random(_constant_parts(text, _raising_code(error.__traceback__)))
-
-
-def _raising_code(traceback: TracebackType | None) -> CodeType | None:
-    code = None
-    while traceback is not None:
-        code, traceback = traceback.tb_frame.f_code, traceback.tb_next
-    return code
+    return redact_random(_constant_parts(text, raised_in))
 
 
 def _constant_parts(text: str, code: CodeType | None) -> str:
@@ -106,13 +109,19 @@ def _constants(code: CodeType | None) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
 
-def _stack(traceback: TracebackType | None) -> list[str]:
-    frames = []
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        frames.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_qualname}")
-        traceback = traceback.tb_next
-    if len(frames) > MOST_FRAMES:
+def _stack(frames: list[TracebackType]) -> list[str]:
+    stack = [_place(frame.tb_frame.f_code, frame) for frame in frames]
+    if len(stack) > MOST_FRAMES:
         half = MOST_FRAMES // 2
-        frames[half:-half] = [f"{GAP} more frames"]  # Not how many: a recursion is the same however deep it went.
-    return frames
+        stack[half:-half] = [f"{GAP} more frames"]  # Not how many: a recursion is the same however deep it went.
+    return stack
+
+
+def _place(code: CodeType, frame: TracebackType) -> str:
+    """Where `frame` is. To find the line of an instruction takes long, and the same ones fail again and again."""
+    key = id(code), frame.tb_lasti
+    if key not in _places:
+        if len(_places) >= MOST_PLACES:
+            _places.clear()
+        _places[key] = code, f"{code.co_filename}:{frame.tb_lineno} in {code.co_qualname}"
+    return _places[key][1]

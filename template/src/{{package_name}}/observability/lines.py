@@ -15,30 +15,38 @@ from .printable import printable
 from .redaction import redact_fields
 from .stack_limit import StackLimit
 
+Line = tuple[str, float, dict[str, Any]]
+"""A level, seconds of the epoch, and fields that hold no secret, with `event`: what is written later, for many at once."""
+
 stacks = StackLimit()
 """One for the process, as the log is."""
 
 
-def complete(fields: MutableMapping[str, Any], level: str, logger: str | None) -> None:
+def complete(fields: MutableMapping[str, Any], level: str, logger: str | None, at: float | None = None) -> None:
     """Mask what the caller gave, and add what every line has.
 
     Args:
-        fields: those of the caller, with `event`; `exc_info` is an exception or what `logging` takes for one; `_at` is
-            when it happened in seconds of the epoch, for a line that is written later.
+        fields: those of the caller, with `event`; `exc_info` is an exception or what `logging` takes for one.
         level: of the line.
         logger: its name.
+        at: when it happened, in seconds of the epoch; now when omitted.
     """
-    at, error = fields.pop("_at", None) or time.time(), _exception(fields.pop("exc_info", None))
+    error = _exception(fields.pop("exc_info", None))
     redact_fields(fields)
-    fields["level"] = level
-    fields["logger"] = logger
-    fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
+    add_origin(fields, level, logger, at or time.time())
     if "request_id" not in fields and (current := request_id.get()) is not None:
         fields["request_id"] = current
     if "trace_id" not in fields and (parent := traceparent.get()) is not None:
         fields["trace_id"] = trace_id_of(parent)
     if error is not None:
         fields["exception"] = stacks.describe(error)
+
+
+def add_origin(fields: MutableMapping[str, Any], level: str, logger: str | None, at: float) -> None:
+    """Tell what a line is, where it comes from, and that it happened `at` seconds of the epoch."""
+    fields["level"] = level
+    fields["logger"] = logger
+    fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
 
 
 def as_json(fields: MutableMapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..observability.lines import Line
 from ..observability.logs import write_lines
+from ..observability.redaction import redact_text
 from .finished import FinishedRequest
 
 SLOW_SECONDS = 1.0
@@ -15,12 +17,13 @@ def log_access(requests: Sequence[FinishedRequest]) -> None:
     write_lines(__name__, map(_line, requests))
 
 
-def _line(request: FinishedRequest) -> tuple[str, str, dict[str, Any]]:
-    fields = {
-        "_at": request.ended_at,
+def _line(request: FinishedRequest) -> Line:
+    slow = request.duration > SLOW_SECONDS
+    fields: dict[str, Any] = {
+        "event": "slow request" if slow else "request",
         "request_id": request.request_id,
         "method": request.method,
-        "path": request.path,
+        "path": redact_text(request.path),  # All else is ours, or was looked through when it came.
         "route": request.route,
         "status": request.status,
         "complete": request.complete,
@@ -28,6 +31,4 @@ def _line(request: FinishedRequest) -> tuple[str, str, dict[str, Any]]:
     }
     if request.trace_id is not None:
         fields["trace_id"] = request.trace_id
-    if request.duration > SLOW_SECONDS:
-        return "warning", "slow request", fields
-    return "info", "request", fields
+    return "warning" if slow else "info", request.ended_at, fields
