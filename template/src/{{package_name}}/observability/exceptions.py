@@ -52,13 +52,8 @@ def as_text(described: dict[str, Any]) -> str:
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
-    frames = []
-    traceback = error.__traceback__
-    while traceback is not None:
-        frames.append(traceback)
-        traceback = traceback.tb_next
-    raised_in = frames[-1].tb_frame.f_code if frames else None
-    return {"type": _type_name(type(error)), "message": _message(error, raised_in), "stack": _stack(frames)}
+    stack, code = _stack(error.__traceback__)
+    return {"type": _type_name(type(error)), "message": _message(error, code), "stack": stack}
 
 
 def _type_name(kind: type) -> str:
@@ -82,14 +77,14 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found[1:]
 
 
-def _message(error: BaseException, raised_in: CodeType | None) -> str:
+def _message(error: BaseException, code: CodeType | None) -> str:
     if isinstance(error, ApplicationError):
         return redact_text(error.message)
     try:
         text = str(error)[:LONGEST_TEXT]
     except Exception:  # noqa: BLE001 - an exception that cannot even be printed must still be logged
         return GAP
-    return redact_random(_constant_parts(text, raised_in))
+    return redact_random(_constant_parts(text, code))
 
 
 def _constant_parts(text: str, code: CodeType | None) -> str:
@@ -109,19 +104,24 @@ def _constants(code: CodeType | None) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
 
-def _stack(frames: list[TracebackType]) -> list[str]:
-    stack = [_place(frame.tb_frame.f_code, frame) for frame in frames]
+def _stack(traceback: TracebackType | None) -> tuple[list[str], CodeType | None]:
+    """Where each frame is, from the outermost on, and the code of the innermost."""
+    stack, code = [], None
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        known = _places.get((id(code), traceback.tb_lasti))
+        stack.append(known[1] if known is not None else _place(traceback, code))
+        traceback = traceback.tb_next
     if len(stack) > MOST_FRAMES:
         half = MOST_FRAMES // 2
         stack[half:-half] = [f"{GAP} more frames"]  # Not how many: a recursion is the same however deep it went.
-    return stack
+    return stack, code
 
 
-def _place(code: CodeType, frame: TracebackType) -> str:
-    """Where `frame` is. To find the line of an instruction takes long, and the same ones fail again and again."""
-    key = id(code), frame.tb_lasti
-    if key not in _places:
-        if len(_places) >= MOST_PLACES:
-            _places.clear()
-        _places[key] = code, f"{code.co_filename}:{frame.tb_lineno} in {code.co_qualname}"
-    return _places[key][1]
+def _place(frame: TracebackType, code: CodeType) -> str:
+    """Where `frame` is, kept for the next time: to find the line of an instruction takes long."""
+    place = f"{code.co_filename}:{frame.tb_lineno} in {code.co_qualname}"
+    if len(_places) >= MOST_PLACES:
+        _places.clear()
+    _places[id(code), frame.tb_lasti] = code, place
+    return place

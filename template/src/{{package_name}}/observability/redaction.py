@@ -26,7 +26,6 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _PLAIN = frozenset({bool, int, float, type(None)})
-_SPACE = re.compile(r"\s")
 _DIGIT = re.compile(r"\d")
 _WORD = re.compile(r"[\w+/=~-]{6,}")
 
@@ -57,7 +56,7 @@ def redact_text(text: str) -> str:
     named = "=" in text or ":" in text
     if named:
         text = _AUTHORIZATION.sub(_mask_value, text)
-    if _SPACE.search(text):
+    if " " in text or not text.isprintable():  # No other space is printable.
         text = _SCHEME.sub(_mask_scheme, text)
     return _NAMED.sub(_mask_value, text) if named else text
 

@@ -1,5 +1,6 @@
 """One request and its answer, as far as they have come."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 from starlette.types import Message, Scope, Send
@@ -63,7 +64,7 @@ class Exchange:
         self._send = send
         self._degradation = degradation
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Send `message`, with our headers on the first one."""
         kind = message["type"]
         if kind == "http.response.start":
@@ -77,7 +78,7 @@ class Exchange:
                 self.deadline.lift()
         elif kind == "http.response.body" and not message.get("more_body", False):
             self.complete = True
-        await self._send(message)
+        return self._send(message)
 
     @property
     def method(self) -> str:
