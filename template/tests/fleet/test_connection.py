@@ -1,12 +1,15 @@
 """One process and its Redis: passwords, certificates, what is logged, and what the rest of the service sees of it."""
 
 import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 import trustme
 from redis import Redis as Client
 from redis.asyncio import Redis
@@ -53,17 +56,21 @@ async def in_step(sync: BreakerSync) -> AsyncIterator[SharedBreaker]:
 
 
 @asynccontextmanager
-async def tls_in_front(port: int, authority: trustme.CA) -> AsyncIterator[int]:
-    """A port that speaks TLS and passes everything on to `port`."""
+async def tls_in_front(port: int, authority: trustme.CA, deaf_after: bytes = b"\0") -> AsyncIterator[int]:
+    """A port that speaks TLS and passes everything on to `port`; what it gets after `deaf_after` it does not read."""
+    opened: list[asyncio.StreamWriter] = []
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
+                if deaf_after in data:
+                    cast(asyncio.Transport, opened[-2].transport).pause_reading()
         writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+        opened.extend((writer, upstream_writer))
         await asyncio.gather(pipe(reader, upstream_writer), pipe(upstream_reader, writer))
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -73,6 +80,9 @@ async def tls_in_front(port: int, authority: trustme.CA) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for one in opened:
+            one.transport.abort()
+        await asyncio.sleep(0.01)
 
 
 async def test_a_password_and_tls(redis_program: str, fleet: str, tmp_path: Path) -> None:
@@ -85,6 +95,44 @@ async def test_a_password_and_tls(redis_program: str, fleet: str, tmp_path: Path
                 assert breaker.shared
             async with in_step(BreakerSync(url, fleet)) as breaker:
                 assert not breaker.shared  # Whose certificate nobody vouches for.
+
+
+async def test_whoever_does_not_take_a_farewell_is_asked_again(redis: RedisServer, fleet: str, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with Redis.from_url(redis.url) as client, tls_in_front(redis.port, authority, deaf_after=b"EVALSHA") as port:
+        await client.replicaof("127.0.0.1", 1)  # It must not write, and the answer says so.
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path / 'ca.pem'}"
+        async with in_step(BreakerSync(url, fleet, uniform=lambda least, most: least / 10)):
+            await client.config_resetstat()
+            async with asyncio.timeout(5):
+                while (await client.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"] < 2:
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_search_for_its_address_keeps_nobody_else_from_theirs(
+    fleet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a name server that does not answer: the search cannot be ended, and there are few threads for all."""
+    searched, over = 0, threading.Event()
+    search = socket.getaddrinfo
+
+    def search_in_vain(host: str, *arguments: Any, **more: Any) -> Any:
+        nonlocal searched
+        if host != "redis.invalid":
+            return search(host, *arguments, **more)
+        searched += 1
+        over.wait(10)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", search_in_vain)
+    async with in_step(BreakerSync("redis://redis.invalid", fleet, uniform=lambda least, most: least / 10)):
+        await asyncio.sleep(1.5)
+        assert searched == 1
+        over.set()
+        async with asyncio.timeout(5):
+            while searched < 3:
+                await asyncio.sleep(0.01)
 
 
 async def test_a_wrong_password_is_told_and_not_shown(redis_program: str, fleet: str, logs: LogLines) -> None:
@@ -139,7 +187,7 @@ async def test_the_report_tells_which_breakers_are_shared(redis: RedisServer, fl
         report = (await health.report()).model_dump(mode="json")["circuit_breakers"]
         assert report == {
             "stock": {"state": "closed", "failure_count": 0, "shared": True},
-            "ads": {"state": "closed", "failure_count": 0, "shared": False},
+            "ads": {"state": "closed", "failure_count": 0, "shared": None},
         }
 
 

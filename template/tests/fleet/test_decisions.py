@@ -117,6 +117,48 @@ def test_the_dead_do_not_count(make: Make) -> None:
     assert fleet.states == [CLOSED] * 3
 
 
+def test_a_success_counts_longer_than_who_has_seen_it(make: Make) -> None:
+    fleet = make(3)
+    fleet.fail(0, 3)
+    fleet.succeed(2)
+    fleet.exchange_all()
+    fleet.clock.pass_(10)
+    for number in (1, 0, 1):
+        fleet.fail(number)
+        for _ in range(2):
+            fleet.exchange(0)
+            fleet.exchange(1)
+    assert fleet.states == [CLOSED] * 3  # Three failures, and six with those before it.
+    fleet.fail(1, 2)
+    fleet.exchange(1)
+    assert fleet.states[1] is OPEN
+
+
+def test_the_dead_do_not_pile_up(make: Make) -> None:
+    dead = make(20)
+    dead.set_forward -= 60
+    dead.exchange_all()
+    assert make(2).remembered == 2
+
+
+def test_failures_in_a_row_and_shares_do_not_add_up(make: Make) -> None:
+    """As while a release changes the policy."""
+    old, new = make(2, failure_ratio=0.5, minimum_calls=10, window=10), make(2)
+    new.clock = old.clock
+    for number in (0, 1):
+        old.succeed(number, 97)
+        old.fail(number, 3)
+    old.exchange_all()
+    new.fail(0)
+    new.exchange_all()
+    assert (old.states, new.states) == ([CLOSED] * 2, [CLOSED] * 2)
+    new.fail(0, 2)
+    new.fail(1, 2)
+    new.exchange_all()
+    old.exchange_all()
+    assert (old.states, new.states) == ([OPEN] * 2, [OPEN] * 2)
+
+
 def test_a_share_of_all_calls_opens(make: Make) -> None:
     fleet = make(3, failure_ratio=0.5, minimum_calls=10, window=10)
     for number in (0, 1):
@@ -292,17 +334,29 @@ def test_two_memories_with_the_same_number_become_one(opened: Fleet) -> None:
 
 
 def test_a_clock_that_is_set_back_does_not_make_it_longer(opened: Fleet) -> None:
-    opened.set_forward = -3600
+    opened.set_forward -= 3600
     opened.exchange_all()
     opened.clock.pass_(31)
     opened.exchange_all()
     (holder,) = opened.willing
-    opened.set_forward = -7200
+    opened.set_forward -= 3600
     other = (holder + 1) % 3
     opened.exchange(other)
     opened.clock.pass_(31)
     opened.exchange(other)
     assert opened.willing == [other]
+
+
+def test_the_dead_of_a_time_to_come_do_not_count(make: Make) -> None:
+    fleet = make(3)
+    fleet.succeed(2)
+    fleet.exchange_all()
+    fleet.set_forward -= 3600
+    fleet.fail(0, 3)
+    fleet.fail(1, 3)
+    for number in (0, 1, 0):
+        fleet.exchange(number)
+    assert fleet.states == [OPEN, OPEN, CLOSED]
 
 
 def test_what_trips_while_redis_is_away_comes_together(make: Make) -> None:

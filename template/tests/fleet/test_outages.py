@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from math import inf
 
 import pytest
 
@@ -10,8 +11,8 @@ from tests.support.redis import RedisServer
 from tests.support.replica import Replica, Upstream, replicas, seconds_until, states
 
 SOON, CONVERGED = 0.25, 2.0
-SLOW = 0.2
-"""Seconds: less than one timeout of Redis, and enough for a machine that is busy."""
+SLOWER = 0.01
+"""Seconds by which an outage may delay the event loop or a call, against the same load without one."""
 
 
 @contextmanager
@@ -31,6 +32,16 @@ async def shared(members: list[Replica]) -> list[bool]:
     return [(await one.do("look"))["shared"] for one in members]
 
 
+async def worst_delay(members: list[Replica], seconds: float) -> float:
+    """The longest in `seconds` under load, be it of a call or of the event loop."""
+    for one in members:
+        await one.do("begin_load", pause=0.002)
+    await asyncio.sleep(seconds)
+    loads = [await one.do("end_load") for one in members]
+    assert [load["failed"] for load in loads] == [0] * len(members)
+    return float(max(max(load["slowest"], load["latest"]) for load in loads))
+
+
 async def fail_by(one: Replica, times: int) -> None:
     assert await one.do("call", times=times) == ["bad!"] * times
 
@@ -44,18 +55,17 @@ async def test_no_request_notices(
 ) -> None:
     served, port = upstream
     async with replicas(2, redis.url, port, fleet=fleet, policy={"recovery_timeout": 30}) as members:
-        for one in members:
-            await one.do("begin_load", pause=0.002)
-        with fault(redis):
-            await asyncio.sleep(1.5)
-            assert await shared(members) == [False, False]
-        loads = [await one.do("end_load") for one in members]
-        assert [load["failed"] for load in loads] == [0, 0]
-        assert max(load["slowest"] for load in loads) < SLOW
-        assert max(load["latest"] for load in loads) < SLOW
-        async with asyncio.timeout(CONVERGED):
-            while not all(await shared(members)):
-                await asyncio.sleep(0.01)
+        usual, worst, tries = 0.0, inf, 0
+        while worst > usual + SLOWER:
+            assert tries < 3, (worst, usual)  # A busy machine may be late, but not every time.
+            tries += 1
+            usual = max(usual, await worst_delay(members, 1.0))
+            with fault(redis):
+                worst = min(worst, await worst_delay(members, 1.5))
+                assert await shared(members) == [False, False]
+            async with asyncio.timeout(CONVERGED):
+                while not all(await shared(members)):
+                    await asyncio.sleep(0.01)
 
         served.well = False
         await fail_by(members[0], 3)

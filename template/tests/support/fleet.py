@@ -29,7 +29,7 @@ class Fleet:
         self._key = key_of(name, "stock")
         self.clock = Clock()
         self._random = Random(7)
-        self.set_forward = 0.0  # The clock of the server, against the one here.
+        self.set_forward = 1.7e9  # The clock of the server, against the one here: as many digits as in earnest.
         self.members = [
             SharedBreaker("stock", clock=partial(self._skewed, 3600.0 * number), **policy) for number in range(count)
         ]
@@ -44,7 +44,7 @@ class Fleet:
         self.clock.pass_(self._random.uniform(0.001, 0.002))  # Odd and even microseconds: the coin.
         seconds, rest = divmod(self.clock() + self.set_forward, 1)
         now = json.dumps([int(seconds), round(rest * 1e6)])
-        answer = self._script([self._key], [message_of(f"replica{number}", report, TRIAL_SECONDS), now])
+        answer = self._script([self._key], [message_of(f"{id(self)}-{number}", report, TRIAL_SECONDS), now])
         if not lost:
             breaker.adopt(report, json.loads(answer))
 
@@ -72,6 +72,11 @@ class Fleet:
     def forget(self) -> None:
         """Redis has lost its memory."""
         self._server.delete(self._key)
+
+    @property
+    def remembered(self) -> int:
+        """How many replicas Redis knows."""
+        return int(self._server.hlen(self._key)) - 1
 
     @property
     def states(self) -> list[CircuitState]:

@@ -4,26 +4,46 @@
 local key, said = KEYS[1], cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
+local by_share = said.ratio > 0
 local fleet = cjson.decode(redis.call('HGET', key, 'fleet') or '{"version": 0, "open": false, "successes": 0}')
 
 local function become(version, open, due)
   fleet = {version = version, open = open, due = due, successes = 0}
 end
 
--- Failures since the last success anywhere, or a share of all calls; from two replicas at least. Forgets the dead.
-local function has_failed()
-  local reports, latest = {}, 0
+-- The reports of those that live. Forgets the others, be it that nothing was heard of them, or that the clock was set back
+-- since; what the dead have seen succeed still counts.
+local function living()
+  local reports = {}
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     if all[i] ~= 'fleet' then
       local report = cjson.decode(all[i + 1])
-      if report.at < now - said.lifetime then
+      if math.abs(report.at - now) > said.lifetime then
         redis.call('HDEL', key, all[i])
-      elseif report.version == fleet.version then
+        if report.version == fleet.version then
+          fleet.succeeded_at = math.max(fleet.succeeded_at or 0, report.succeeded_at or 0)
+        end
+      else
         table.insert(reports, report)
-        latest = math.max(latest, report.succeeded_at or 0)
       end
     end
+  end
+  return reports
+end
+
+-- Failures since the last success anywhere, or a share of all calls; from two replicas at least, whose policies count the
+-- same way.
+local function has_failed()
+  local reports, latest = {}, 0
+  for _, report in ipairs(living()) do
+    if report.version == fleet.version and report.by_share == by_share then
+      table.insert(reports, report)
+      latest = math.max(latest, report.succeeded_at or 0)
+    end
+  end
+  if fleet.succeeded_at and fleet.succeeded_at <= now then
+    latest = math.max(latest, fleet.succeeded_at)
   end
   local total, failures, replicas = 0, 0, 0
   for _, report in ipairs(reports) do
@@ -51,6 +71,7 @@ end
 local report = {
   at = now,
   version = said.version,
+  by_share = by_share,
   succeeded_at = said.succeeded_ago and now - said.succeeded_ago,
   failed_at = {},
   total = said.total,
@@ -59,7 +80,9 @@ local report = {
 for _, ago in ipairs(said.failed_ago) do
   table.insert(report.failed_at, now - ago)
 end
-redis.call('HSET', key, '@' .. said.id, cjson.encode(report))
+if redis.call('HSET', key, '@' .. said.id, cjson.encode(report)) == 1 then
+  living() -- With each that comes the dead go, so they cannot pile up.
+end
 
 if said.version == fleet.version then
   if fleet.open and said.closed then

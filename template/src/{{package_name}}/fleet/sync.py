@@ -17,6 +17,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from ..observability.logs import get_logger
 from ..resilience.shared_breaker import BEGIN_SECONDS, Report, SharedBreaker
@@ -69,6 +70,7 @@ class BreakerSync:
         self._fleet = fleet
         self._uniform = uniform
         self._replica = secrets.token_hex(8)
+        self._search: asyncio.Future[Any] | None = None
 
     @asynccontextmanager
     async def around(self, running: AbstractAsyncContextManager[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
@@ -103,15 +105,17 @@ class BreakerSync:
                         await self._exchange(client, breakers)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may do better
                     self._lost(error, breakers)
-                    await client.connection_pool.disconnect()
                     await asyncio.sleep(self._uniform(LONGEST_PAUSE_SECONDS / 4, LONGEST_PAUSE_SECONDS))
                 else:
                     await asyncio.sleep(PERIOD_SECONDS)
         finally:
-            await client.aclose()
+            with suppress(RedisError):  # Not everybody takes a farewell.
+                await client.aclose()
 
     async def _exchange(self, client: Redis, breakers: Mapping[SharedBreaker, float]) -> None:
         if not self.connected:
+            await client.connection_pool.disconnect()
+            await self._find(**client.connection_pool.connection_kwargs)
             await client.script_load(SCRIPT)
         reports = [(breaker, breaker.report()) for breaker in breakers]
         async with client.pipeline(transaction=False) as pipeline:
@@ -124,6 +128,14 @@ class BreakerSync:
         if self.connected is False:
             log.warning("circuit breakers are shared again")
         self.connected = True
+
+    async def _find(self, host: str = "localhost", port: int = 6379, **_: Any) -> None:
+        """Wait for the address of Redis, as the client will, but for no second one while the first search goes on: it
+        cannot be ended, and keeps one of the few threads in which everybody's addresses are looked up.
+        """
+        if self._search is None or self._search.done():
+            self._search = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo(host, port))
+        await asyncio.shield(self._search)
 
     def _lost(self, error: Exception, breakers: Mapping[SharedBreaker, float]) -> None:
         for breaker in breakers:
