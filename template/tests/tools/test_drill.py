@@ -13,6 +13,7 @@ from tools import drill
 from tools.drilled import UPSTREAM
 from tools.load import FRESH, NO_ANSWER, STALE, Answer
 from tools.scorecard import LEAST_RETRIES, SLACK, Promises, Score
+from tools.throwaway import throwaway_database
 
 ROOT = Path(__file__).parents[2]
 PREFIX = f"UPSTREAM_{UPSTREAM.name}_".upper()
@@ -32,6 +33,13 @@ def _nobody_is_left(process: "subprocess.Popen[str]") -> bool:
     except BrokenPipeError:
         return True
     return False
+
+
+def test_the_database_of_the_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drill fills tables and fails on purpose."""
+    monkeypatch.setenv("DATABASE_URL", "the one in use")
+    with throwaway_database() as url:
+        assert url != "the one in use"
 
 
 def test_a_drill_of_real_processes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
