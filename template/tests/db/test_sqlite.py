@@ -1,5 +1,6 @@
 """What is special about SQLite: each of its failures, provoked for real, and what becomes of it."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.db.conftest import INSERT, NEW, ROWS, SECRET, THINGS, Provoke
 from tests.subject import create_engine, dialect, schema
-from tests.support.database import url_of
+from tests.support.database import LONG_STATEMENT, url_of
 
 LIMITS = dialect.Limits(pool_size=2, max_overflow=0, pool_timeout=0.1, lock_timeout=0.1)
 
@@ -155,6 +156,26 @@ async def test_a_transaction_reads_one_state_of_the_database(engine: AsyncEngine
         assert (await reader.execute(count)).scalar_one() == 0
     async with engine.connect() as reader:
         assert (await reader.execute(count)).scalar_one() == 1
+
+
+async def test_whoever_is_cancelled_locks_nobody_out(engine: AsyncEngine) -> None:
+    """Not even while the traceback, and a cursor in it, waits for the garbage collector."""
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (text TEXT)"))
+
+    async def note(then: str) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text("INSERT INTO notes (text) VALUES ('')"))
+            await connection.execute(text(then))
+
+    task = asyncio.create_task(note(LONG_STATEMENT))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    await note("SELECT 1")
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM notes"))).scalar_one() == 1
 
 
 async def test_a_table_that_is_made_anew_keeps_what_refers_to_it(

@@ -280,6 +280,20 @@ def test_a_failed_trial_begins_the_pause_anew_and_gives_others_the_next(opened: 
     assert next_one != holder
 
 
+def test_a_failure_that_is_told_late_takes_nobody_the_lease(opened: Fleet) -> None:
+    opened.clock.pass_(31)
+    opened.exchange_all()
+    (holder,) = opened.willing
+    opened.fail(holder)
+    opened.clock.pass_(31)
+    others = [number for number in range(3) if number != holder]
+    opened.exchange(others[0])
+    assert opened.willing == [others[0]]
+    opened.exchange(holder)
+    opened.exchange(others[1])
+    assert opened.willing == [others[0]]
+
+
 def test_one_is_closed_by_hand_and_all_are(opened: Fleet) -> None:
     opened.members[1].close()
     opened.exchange_all()

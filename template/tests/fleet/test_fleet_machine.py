@@ -22,8 +22,8 @@ member = st.integers(0, MEMBERS - 1)
 class FleetMachine(RuleBasedStateMachine):
     """Calls begin and end at any replica, while messages are exchanged or lost and Redis forgets.
 
-    The model knows two things: how many failures each replica has had since the last success anywhere, and how many in a
-    row each has had by itself.
+    The model knows how many failures each replica has had since the last success anywhere, how many in a row by itself,
+    and how many in a row it has told Redis of.
     """
 
     server: redis.Redis
@@ -41,6 +41,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.fleet.exchange_all()
         self.failures: Counter[int] = Counter()
         self.in_a_row: Counter[int] = Counter()
+        self.told: Counter[int] = Counter()
         self.fleet_may_open = False
         self.ill: set[int] = set()
         self.trials: dict[int, int] = {}
@@ -54,10 +55,11 @@ class FleetMachine(RuleBasedStateMachine):
             self.failures.clear()
             self.in_a_row[number] = 0
             return
-        self.failures[number] += 1
+        if self.fleet.members[number].state is CLOSED:  # A trial that fails prolongs what is known.
+            self.failures[number] += 1
         self.in_a_row[number] += 1
-        # At the latest then: a success elsewhere may not have been reported yet.
-        failing = [count for count in self.in_a_row.values() if count]
+        # At the latest then: a success may not have been reported yet.
+        failing = [count for count in (self.in_a_row | self.told).values() if count]
         self.fleet_may_open |= len(failing) >= 2 and sum(failing) >= THRESHOLD
         if self.in_a_row[number] >= THRESHOLD:
             self.ill.add(number)
@@ -92,10 +94,12 @@ class FleetMachine(RuleBasedStateMachine):
     @rule(number=member, lost=st.booleans())
     def exchange(self, number: int, lost: bool) -> None:
         self.fleet.exchange(number, lost=lost)
+        self.told[number] = self.in_a_row[number]
 
     @rule()
     def exchange_all(self) -> None:
         self.fleet.exchange_all(1)
+        self.told = self.in_a_row.copy()
 
     @rule(number=member)
     def leave(self, number: int) -> None:
@@ -116,6 +120,7 @@ class FleetMachine(RuleBasedStateMachine):
     @rule()
     def come_together(self) -> None:
         self.fleet.exchange_all(3)
+        self.told = self.in_a_row.copy()
         if self.exceeded():
             assert CLOSED not in self.fleet.states
 

@@ -88,8 +88,12 @@ if said.version == fleet.version then
   if fleet.open and said.closed then
     become(fleet.version + 1, false)
   elseif fleet.open and said.reopened then
+    local lease, ends = fleet.lease, fleet.lease_ends
     become(fleet.version + 1, true, now + said.due_in)
     fleet.unlucky = said.id
+    if lease ~= said.id then
+      fleet.lease, fleet.lease_ends = lease, ends -- It was said late, and another one tries by now.
+    end
   elseif fleet.open then
     fleet.successes = math.max(fleet.successes, said.successes)
   elseif (#report.failed_at > 0 or report.failed > 0) and has_failed() then
