@@ -59,6 +59,14 @@ async def test_open_refuses_and_says_when_to_come_back(breaker: CircuitBreaker, 
     assert refused.value.retry_after == pytest.approx(18)
 
 
+async def test_a_trial_that_tells_nothing_makes_room_for_the_next(breaker: CircuitBreaker, clock: Clock) -> None:
+    await fail(breaker, 3)
+    clock.pass_(30)
+    breaker.undecided(breaker.admit())
+    assert breaker.state is CircuitState.HALF_OPEN
+    assert await breaker.call(good) == "good"
+
+
 async def test_trial_calls_close_it(breaker: CircuitBreaker, clock: Clock, seen: list[Event]) -> None:
     await fail(breaker, 3)
     clock.pass_(30)

@@ -179,6 +179,31 @@ async def test_a_caller_that_gives_too_little_time_speaks_against_nobody(
     assert pipeline.breaker.failure_count == failures
 
 
+@pytest.mark.parametrize("caller_waits", [math.inf, 0.1])
+async def test_what_gets_the_rest_of_the_time_that_others_took_is_not_to_blame(make: Make, caller_waits: float) -> None:
+    pipeline = make(max_retries=0, attempt_timeout=0.1)
+    token = current_deadline.set(Deadline.after(0.1, caller_waits=caller_waits))
+    await asyncio.sleep(0.08)
+    with pytest.raises(OperationTimeoutError):
+        await pipeline.call(lambda: asyncio.sleep(5), idempotent=True)
+    current_deadline.reset(token)
+    assert pipeline.breaker is not None
+    assert pipeline.breaker.failure_count == 0
+
+
+async def test_a_retry_in_the_last_moment_is_not_to_blame(make: Make, clock: Clock) -> None:
+    pipeline = make(total_timeout=0.14, attempt_timeout=0.1, max_retries=1, wait=wait_fixed(0))
+
+    async def hang() -> None:
+        clock.pass_(0.1)
+        await asyncio.sleep(5)
+
+    with pytest.raises(OperationTimeoutError):
+        await pipeline.call(hang, idempotent=True)
+    assert pipeline.breaker is not None
+    assert pipeline.breaker.failure_count == 1
+
+
 async def test_what_fails_within_the_time_of_a_caller_is_to_blame(make: Make) -> None:
     pipeline = make(max_retries=0)
     token = current_deadline.set(Deadline.after(4, caller_waits=4))

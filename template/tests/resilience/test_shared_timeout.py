@@ -139,3 +139,20 @@ async def test_the_timer_of_another_loop_ends_nothing_here() -> None:
         await asyncio.sleep(5)
     assert time.monotonic() - begin < 4
     other.join()
+
+
+async def test_two_event_loops_at_once() -> None:
+    """The second one has timers of its own, and takes none from the first."""
+    limits = SharedTimeout("stock", 0.2)
+    elsewhere: list[float] = []
+
+    async def in_another() -> None:
+        elsewhere.append(await late(limits))
+
+    here = asyncio.create_task(late(limits))
+    await asyncio.sleep(0)
+    other = threading.Thread(target=lambda: asyncio.run(in_another()))
+    other.start()
+    assert await here < 2
+    await asyncio.to_thread(other.join)
+    assert elsewhere[0] < 2

@@ -255,6 +255,12 @@ class CircuitBreaker:
                 elif verdict is Verdict.SUCCESS:
                     self._report_success()
 
+    def undecided(self, epoch: int) -> None:
+        """The call admitted in `epoch` is over, and tells nothing of what is protected."""
+        with self._changing():
+            if epoch == self.epoch:
+                self._probing = False
+
     def open(self) -> None:
         """Open the circuit now, for an incident or a test."""
         with self._changing():

@@ -19,15 +19,17 @@ class Deadline:
     Args:
         at: seconds of `time.monotonic()`, which a worker thread knows too.
         caller_waits: seconds that the caller has given, if that is less than we would.
+        given: seconds that we give to every request.
     """
 
     at: float
     caller_waits: float = math.inf
+    given: float = math.inf
 
     @classmethod
     def after(cls, seconds: float, *, caller_waits: float = math.inf) -> "Deadline":
         """The deadline `seconds` from now."""
-        return cls(time.monotonic() + seconds, caller_waits)
+        return cls(time.monotonic() + seconds, caller_waits, seconds if caller_waits == math.inf else math.inf)
 
     def lift(self) -> None:
         """There is no limit any more, for everything that works for the same request."""
@@ -47,11 +49,7 @@ def time_left(limit: float) -> float:
     return limit if deadline is None else min(limit, deadline.remaining())
 
 
-def caller_gave_up(needed: float = math.inf) -> bool:
-    """Whether the time is over that the caller gave, and it was less than half of the `needed` seconds.
-
-    What was not ready by then is not to blame, or anybody could open our circuits with a few requests that nothing can
-    answer in time. A caller that gives enough is different: what hangs is seen through its deadline too.
-    """
+def caller_gave_up() -> bool:
+    """Whether the time is over that the caller gave: what was not ready by then is not to blame for that."""
     deadline = current_deadline.get()
-    return deadline is not None and deadline.caller_waits < needed / 2 and deadline.remaining() < TIMER_SECONDS
+    return deadline is not None and deadline.caller_waits < math.inf and deadline.remaining() < TIMER_SECONDS

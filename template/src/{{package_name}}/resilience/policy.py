@@ -40,7 +40,8 @@ class Policy(BaseModel):
         stop, wait, when: tenacity's own objects; `when` decides which exceptions or results are retried.
         retry_budget: retries as a share of the calls.
         max_concurrency: calls at the same time.
-        stale_if_error: seconds that the last good answer to the same question may stand in for a new one; 0 for never.
+        stale_if_error: seconds that the last good answer to the same question may stand in for a new one; 0 for never. For
+            clients that ask by `connection.stale.call`.
         breaker_enabled: False lets every call through.
         failure_threshold, failure_ratio, minimum_calls, window, recovery_timeout, success_threshold: of the circuit
             breaker (breaker.py).

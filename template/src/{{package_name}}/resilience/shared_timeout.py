@@ -36,20 +36,19 @@ class SharedTimeout:
         return Limit(self, remaining)
 
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Set the timer for the head of the queue; called when there is none, or one of a loop that is gone."""
+        """Set the timer for the head of the queue; called when there is none, or one of a loop that is closed."""
         self.armed_in = loop
         # In a context of its own: that of a request would be kept for as long as there is a next one.
         loop.call_at(self.queue[0].ends_at, self._expire, loop, context=Context())
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.armed_in is not loop:
-            return  # Another loop has taken over.
-        self.armed_in = None
         queue = self.queue
         while queue and (queue[0].finished or queue[0].ends_at <= loop.time()):
             queue.popleft().expire()
         if queue:
             self.arm(loop)
+        else:
+            self.armed_in = None
 
 
 class Limit:
@@ -71,11 +70,14 @@ class Limit:
         task: asyncio.Task[Any] = asyncio.current_task(loop)  # type: ignore[assignment]
         self._task = task
         self._cancelling = task.cancelling()
-        if self._remaining < shared.seconds:  # It may end before those that wait in the queue.
-            self._timer = loop.call_later(self._remaining, self.expire, context=Context())
+        armed_in = shared.armed_in
+        # It may end before those that wait in the queue, or the queue is that of a loop in another thread.
+        elsewhere = armed_in is not loop and armed_in is not None and not armed_in.is_closed()
+        if elsewhere or self._remaining < shared.seconds:
+            self._timer = loop.call_later(min(self._remaining, shared.seconds), self.expire, context=Context())
             return self
         self.ends_at = loop.time() + shared.seconds
-        if shared.armed_in is not loop:
+        if armed_in is not loop:
             shared.queue.clear()
             shared.queue.append(self)
             shared.arm(loop)
@@ -87,13 +89,14 @@ class Limit:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.finished = True
-        if self._timer is not None:
-            self._timer.cancel()
         task = self._task
         del self._task  # A slow one at the head of the queue would keep it, and all that it knows.
-        queue = self._shared.queue
-        while queue and queue[0].finished:
-            queue.popleft()
+        if self._timer is not None:
+            self._timer.cancel()
+        else:
+            queue = self._shared.queue
+            while queue and queue[0].finished:
+                queue.popleft()
         # Still cancelled beyond our own cancellation: somebody outside wants the task to end, and that goes first.
         if self._expired and task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             seconds = min(self._remaining, self._shared.seconds)

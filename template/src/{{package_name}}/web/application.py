@@ -29,8 +29,10 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """The stack that serves every request."""
         stack = super().build_middleware_stack()
-        if self.outermost is None or not isinstance(stack, ServerErrorMiddleware):
+        if self.outermost is None:
             return stack
+        if not isinstance(stack, ServerErrorMiddleware):
+            raise RuntimeError("This FastAPI begins its stack with another layer than Starlette's for errors")
         if stack.handler is not None:
             raise RuntimeError("A handler for Exception or 500 is never called: add to web/handlers.py what it does")
         layer: Any = stack

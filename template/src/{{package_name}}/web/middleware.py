@@ -82,7 +82,7 @@ class RequestMiddleware:
         seconds, inner_seconds, caller_waits = (
             self._patience_of(scope, headers[TIMEOUT]) if TIMEOUT in headers else self._patience
         )
-        deadline = Deadline(begin + inner_seconds, caller_waits)
+        deadline = Deadline(begin + inner_seconds, caller_waits, self._patience[1])
         exchange = Exchange(scope, send, name, deadline, self._admission.degradation)
         id_token = current_request_id.set(name)
         deadline_token = current_deadline.set(deadline)
