@@ -178,6 +178,31 @@ async def test_whoever_is_cancelled_locks_nobody_out(engine: AsyncEngine) -> Non
         assert (await connection.execute(text("SELECT count(*) FROM notes"))).scalar_one() == 1
 
 
+async def test_nor_does_a_statement_that_has_rows_left(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (text TEXT)"))
+        await connection.execute(text("INSERT INTO notes (text) VALUES ('first'), ('second')"))
+    reading = asyncio.Event()
+
+    async def never_end(_: object) -> None:
+        reading.set()
+        await asyncio.Event().wait()
+
+    async def change() -> None:
+        async with engine.begin() as connection:
+            with monkeypatch.context() as patched:
+                patched.setattr("aiosqlite.Cursor.fetchall", never_end)
+                await connection.execute(text("UPDATE notes SET text = '' RETURNING text"))
+
+    task = asyncio.create_task(change())
+    await reading.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    async with engine.begin() as connection:
+        assert (await connection.execute(text("DELETE FROM notes WHERE text > ''"))).rowcount == 2
+
+
 async def test_a_table_that_is_made_anew_keeps_what_refers_to_it(
     tmp_path: Path, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
