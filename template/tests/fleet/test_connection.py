@@ -81,7 +81,8 @@ async def tls_in_front(port: int, authority: trustme.CA, deaf_after: bytes = b"\
     finally:
         server.close()
         for one in opened:
-            one.transport.abort()
+            if not one.transport.is_closing():  # Python 3.11.2 fails to abort what is closed.
+                one.transport.abort()
         await asyncio.sleep(0.01)
 
 
@@ -92,7 +93,9 @@ async def test_a_password_and_tls(redis_program: str, fleet: str, tmp_path: Path
         async with tls_in_front(redis.port, authority) as port:
             url = f"rediss://:{PASSWORD}@127.0.0.1:{port}/0"
             async with in_step(BreakerSync(f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}", fleet)) as breaker:
-                assert breaker.shared
+                async with asyncio.timeout(10):  # A handshake may take too long on a busy machine; then it is tried again.
+                    while not breaker.shared:
+                        await asyncio.sleep(0.01)
             async with in_step(BreakerSync(url, fleet)) as breaker:
                 assert not breaker.shared  # Whose certificate nobody vouches for.
 
