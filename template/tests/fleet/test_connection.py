@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -93,11 +93,31 @@ async def test_a_password_and_tls(redis_program: str, fleet: str, tmp_path: Path
         async with tls_in_front(redis.port, authority) as port:
             url = f"rediss://:{PASSWORD}@127.0.0.1:{port}/0"
             async with in_step(BreakerSync(f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}", fleet)) as breaker:
-                async with asyncio.timeout(10):  # A handshake may take too long on a busy machine; then it is tried again.
+                # A handshake may take too long on a busy machine; then it is tried again.
+                async with asyncio.timeout(10):
                     while not breaker.shared:
                         await asyncio.sleep(0.01)
             async with in_step(BreakerSync(url, fleet)) as breaker:
                 assert not breaker.shared  # Whose certificate nobody vouches for.
+
+
+class Stubborn(BreakerSync):
+    """One whose client takes its cancellation for something else, once."""
+
+    async def run(self, breakers: Mapping[SharedBreaker, float]) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+
+async def test_a_cancellation_that_gets_lost_does_not_keep_the_service_from_its_end(fleet: str) -> None:
+    @asynccontextmanager
+    async def running() -> AsyncIterator[dict[str, Any]]:
+        yield {"upstreams": {}}
+
+    async with asyncio.timeout(10) as limit, Stubborn("redis://127.0.0.1:1/0", fleet).around(running()):
+        await asyncio.sleep(0.01)
+    assert not limit.expired()
 
 
 async def test_whoever_does_not_take_a_farewell_is_asked_again(redis: RedisServer, fleet: str, tmp_path: Path) -> None:

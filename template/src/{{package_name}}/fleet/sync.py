@@ -84,9 +84,9 @@ class BreakerSync:
             try:
                 yield state
             finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                while not task.done():  # A cancellation can get lost in a client that was about to give up anyway.
+                    task.cancel()
+                    await asyncio.wait({task}, timeout=TIMEOUT_SECONDS)
 
     async def run(self, breakers: Mapping[SharedBreaker, float]) -> None:
         """Keep the breakers in step until cancelled; beside each, the seconds that a trial call may take."""
