@@ -184,7 +184,7 @@ async def test_while_nobody_answers_nobody_waits(tmp_path: Path) -> None:
 
 
 async def _status(client: httpx.AsyncClient, path: str, status: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         while (await client.get(path)).status_code != status:
             await asyncio.sleep(0.05)
 
@@ -210,7 +210,7 @@ async def test_down_and_up_under_load(service: str, server: Postgres, requires: 
         await asyncio.to_thread(server.stop, signal.SIGQUIT)
         stopped = time.monotonic() - begin
         await _status(client, "/health", 503)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while (await client.get("/health")).json()["circuit_breakers"]["database"]["state"] == "closed":
                 await asyncio.sleep(0.05)
         assert (await client.get("/readyz")).status_code == (503 if requires else 200)
@@ -234,7 +234,7 @@ async def test_down_and_up_under_load(service: str, server: Postgres, requires: 
     for at, _, answer in asked:
         if at < BEFORE - SETTLED or at > returned + UNNOTICED:
             assert answer.status_code == 200
-        elif stopped < at < started - SETTLED:
+        elif stopped < at and at + answer.elapsed.total_seconds() < started:
             assert answer.status_code == 503
         if answer.status_code == 503:
             assert answer.headers["retry-after"] == "1"
