@@ -1,17 +1,14 @@
 """A real process, told to stop while it works."""
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE, Process
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from tests.subject import PACKAGE
 from tests.support.database import url_of
-from tests.support.server import connect, started
+from tests.support.server import connect, own_process, started
 
 SLOW_SERVICE = """
 import asyncio
@@ -33,26 +30,13 @@ raise SystemExit(program.main())
 """.replace("PACKAGE", PACKAGE)
 
 
-@asynccontextmanager
-async def _process(folder: Path, port: int) -> AsyncIterator[Process]:
+def _process(folder: Path, port: int) -> AbstractAsyncContextManager[Process]:
     variables = {
         "PORT": str(port),
         "DATABASE_URL": url_of(folder),
         "DRAIN_DELAY_SECONDS": "0.3",
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SLOW_SERVICE),
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return own_process(["-c", SLOW_SERVICE], variables, output=PIPE, errors=PIPE)
 
 
 async def test_drain(tmp_path: Path, unused_port: int) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import importlib
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from tests.subject import (
 from tests.support.bodies import read_error
 from tests.support.database import url_of
 from tests.support.environment import make_app
-from tests.support.server import connect, serving, started
+from tests.support.server import connect, own_process, serving, started
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
 
 IdempotencyKeys = importlib.import_module(f"{PACKAGE}.orders.idempotency").IdempotencyKeys
@@ -252,27 +250,15 @@ async def test_a_crash_between_commit_and_answer_makes_no_second_order(
         "INVENTORY_BASE_URL": inventory.url,
     }
 
-    async def start() -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", DYING_SERVICE),
-            env={**os.environ, **variables},
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        return process
-
     async with connect(f"http://127.0.0.1:{unused_port}") as client:
-        process = await start()
-        await started(client)
-        with pytest.raises(httpx.TransportError):
-            await client.post("/v1/orders", json=ORDER, headers={**KEY, "X-Die": "now"})
-        assert await process.wait() == -signal.SIGKILL
-        process = await start()
-        try:
+        async with own_process(["-c", DYING_SERVICE], variables) as process:
+            await started(client)
+            with pytest.raises(httpx.TransportError):
+                await client.post("/v1/orders", json=ORDER, headers={**KEY, "X-Die": "now"})
+            assert await process.wait() == -signal.SIGKILL
+        async with own_process(["-c", DYING_SERVICE], variables):
             await started(client)
             [stored] = await _orders(client)
             again = await client.post("/v1/orders", json=ORDER, headers=KEY)
             assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, stored, "true")
             assert await _orders(client) == [stored]
-        finally:
-            process.kill()
-            await process.wait()

@@ -1,34 +1,17 @@
 """The process is killed while it writes: what it has acknowledged is there, and nothing is there by half."""
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
 from tests.subject import PACKAGE
 from tests.support.database import url_of
-from tests.support.server import connect, started
+from tests.support.server import connect, own_process, started
 from tools.unreliable_upstream import UnreliableUpstream
 
 WRITERS, ENOUGH = 8, 30
-
-
-@asynccontextmanager
-async def _service(variables: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", PACKAGE), env={**os.environ, **variables}, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_what_was_acknowledged_survives(tmp_path: Path, inventory: UnreliableUpstream, unused_port: int) -> None:
@@ -46,7 +29,7 @@ async def test_what_was_acknowledged_survives(tmp_path: Path, inventory: Unrelia
                 acknowledged[key] = answer.json()
 
     async with connect(f"http://127.0.0.1:{unused_port}") as client:
-        async with _service(variables) as process:
+        async with own_process(["-m", PACKAGE], variables) as process:
             await started(client)
             writers = [asyncio.create_task(write(client, writer)) for writer in range(WRITERS)]
             async with asyncio.timeout(30):
@@ -56,7 +39,7 @@ async def test_what_was_acknowledged_survives(tmp_path: Path, inventory: Unrelia
             ends = await asyncio.gather(*writers, return_exceptions=True)
             assert all(isinstance(end, httpx.TransportError) for end in ends)
 
-        async with _service(variables):
+        async with own_process(["-m", PACKAGE], variables):
             await started(client)
             stored = await _all_orders(client)
             for order in acknowledged.values():

@@ -18,7 +18,7 @@ def run_checklist(root: Path, *items: str, **variables: str) -> tuple[int, dict[
     done = subprocess.run(
         [sys.executable, "-m", "tools.checklist", *items],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root / "src"), **variables},
+        env={**os.environ, "ENVIRONMENT": "development", "PYTHONPATH": str(root / "src"), **variables},
         capture_output=True,
         text=True,
     )

@@ -1,11 +1,14 @@
-"""A real server on a free port, in a thread of its own."""
+"""A real server on a free port, in a thread or in a process of its own."""
 
 import asyncio
+import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import uvicorn
@@ -45,6 +48,26 @@ def serving(app: ASGIApp) -> Iterator[str]:
             _running.remove(server)
             server.should_exit = True
             thread.join()
+
+
+@asynccontextmanager
+async def own_process(
+    arguments: Sequence[str], variables: Mapping[str, str], output: int = DEVNULL, errors: int | None = None
+) -> AsyncIterator[Process]:
+    """Run this Python with `arguments`, in development, and kill what is left of it after the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env={**os.environ, "ENVIRONMENT": "development", **variables},
+        stdout=output,
+        stderr=errors,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 async def started(client: httpx.AsyncClient) -> None:
