@@ -9,12 +9,9 @@ import sqlalchemy.exc
 import tenacity
 from starlette.exceptions import HTTPException
 
-from {{ package_name }}.api import OPERATION_PATHS
-from {{ package_name }}.errors.hierarchy import ApplicationError, NotFoundError
-from {{ package_name }}.web.error_body import MEDIA_TYPE
-
 from tools.checklist.registry import expect, shows
 from tools.checklist.service import Service
+from tools.subject import MEDIA_TYPE, OPERATION_PATHS, ApplicationError, NotFoundError
 
 CANARY = "canary-7d1c20b9"
 

@@ -5,15 +5,12 @@ from contextlib import suppress
 
 import httpx
 
-from {{ package_name }}.api import OPERATION_PATHS
-from {{ package_name }}.errors.hierarchy import ServiceUnavailableError
-from {{ package_name }}.resilience.degradation import ServiceLevel
-
 from tools.checklist.checks.upstreams import open_circuit
 from tools.checklist.registry import expect, shows
 from tools.checklist.service import MOST_ACTIVE, VARIABLES, Service
 from tools.drilled import COMMAND
 from tools.processes import free_port, serving
+from tools.subject import OPERATION_PATHS, ServiceLevel, ServiceUnavailableError
 
 PROBES = ("/livez", "/readyz", "/startupz")
 

@@ -15,13 +15,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 
-from {{ package_name }}.settings import SettingsError, load_settings
-
 from tools.drilled import COMMAND, ROUTE, UPSTREAM
 from tools.load import KNOWN, PROBE, Clients
 from tools.naive import ROUTE as NAIVE_ROUTE
 from tools.processes import CannotStartError, Server, free_port, serving
 from tools.scorecard import HEADINGS, Promises, Score
+from tools.subject import SettingsError, load_settings
 from tools.throwaway import throwaway_database
 from tools.unreliable_upstream import Fault, FaultKind, UnreliableUpstream
 

@@ -4,13 +4,9 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
-from {{ package_name }}.errors.hierarchy import ServiceUnavailableError
-from {{ package_name }}.fleet.sync import BreakerSync
-from {{ package_name }}.resilience.breaker import CircuitState
-from {{ package_name }}.resilience.shared_breaker import SharedBreaker
-
 from tools.checklist.registry import NotRunError, expect, shows
 from tools.checklist.service import Service
+from tools.subject import BreakerSync, CircuitState, ServiceUnavailableError, SharedBreaker
 
 
 @shows("shared circuit breakers")

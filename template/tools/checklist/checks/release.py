@@ -7,11 +7,10 @@ import sys
 import tomllib
 from urllib.parse import urlsplit
 
-from {{ package_name }}.settings import Settings
-
 from tools.checklist.page import ROOT
 from tools.checklist.registry import BrokenError, NotRunError, expect, shows
 from tools.checklist.service import VARIABLES, Service
+from tools.subject import Settings
 
 
 @shows("settings for production")

@@ -4,19 +4,19 @@ import asyncio
 import time
 from pathlib import Path
 
-from {{ package_name }} import upstreams
-from {{ package_name }}.errors.hierarchy import (
-    ApplicationError,
-    CircuitBreakerOpenError,
-    OperationTimeoutError,
-    ServiceUnavailableError,
-)
-from {{ package_name }}.resilience.breaker import CircuitState
-from {{ package_name }}.resilience.fallback import FALLBACK, FallbackHandler
-
 from tools.checklist.page import failed_tests, read_page
 from tools.checklist.registry import BrokenError, expect, shows
 from tools.checklist.service import QUICK, CheckedUpstream, Service, Stock
+from tools.subject import (
+    FALLBACK,
+    ApplicationError,
+    CircuitBreakerOpenError,
+    CircuitState,
+    FallbackHandler,
+    OperationTimeoutError,
+    ServiceUnavailableError,
+    upstreams,
+)
 from tools.unreliable_upstream import Fault, FaultKind
 
 DOWN = Fault(FaultKind.STATUS, status=503)

@@ -1,7 +1,5 @@
 """The example: what comes twice is done once."""
 
-from {{ package_name }}.upstreams.inventory import INVENTORY
-
 from tools.checklist.registry import expect, shows
 from tools.checklist.service import Service
 
@@ -10,7 +8,7 @@ from tools.checklist.service import Service
 async def idempotency(service: Service) -> str:
     """The same order with the same key, twice, and another one with it."""
     for one in service.upstreams:
-        if one.declared is INVENTORY:
+        if one.declared.name == "inventory":
             one.reset()
     headers = {"Idempotency-Key": "checklist"}
     first, second, other = [

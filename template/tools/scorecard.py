@@ -5,10 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from {{ package_name }}.resilience.budget import BURST
-from {{ package_name }}.resilience.policy import Policy
-
 from tools.load import FRESH, STALE, Answer
+from tools.subject import BURST, Policy
 
 SLACK = 0.5
 """Seconds that a busy machine may add."""
