@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FAILURE_THRESHOLD = 5
-RECOVERY_SECONDS = 0.5
+RECOVERY_SECONDS = 0.2
 """A trial costs one attempt to connect, and all wait for it: a database that is back should not go unnoticed."""
 
 
