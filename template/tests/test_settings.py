@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tenacity import wait_fixed
 
 from tests.subject import (
     PACKAGE,
@@ -164,15 +166,44 @@ def test_a_misspelt_name_is_noticed() -> None:
 def test_the_report_tells_the_origin_and_masks_secrets(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOG_LEVEL=ERROR\n")
     variables = {"PORT": "1", "DATABASE_URL": URL_WITH_SECRETS}
-    with environment(**variables):
-        report = settings_report.lines(load_settings([LEDGER]))
-        rows = {name: (value, origin) for name, value, origin in report}
+    rows = _report(variables)
     assert rows["PORT"] == ("1", "environment")
     assert rows["LOG_LEVEL"] == ("ERROR", ".env")
     assert rows["HOST"] == ("127.0.0.1", "default")
     assert rows["DATABASE_URL"][1] == "environment"
     assert "canary" not in str(rows)
-    assert rows["LEDGER_BASE_URL"] == ("http://ledger", "default")
+    assert rows["LEDGER_BASE_URL"] == ("http://ledger", "code")
+
+
+def test_the_report_tells_which_layer_decides_for_an_upstream() -> None:
+    variables = {"UPSTREAM_LEDGER_MAX_CONCURRENCY": "7", "ERROR_HANDLING_MAX_RETRIES": "0"}
+    rows = _report(variables)
+    assert rows["UPSTREAM_LEDGER_MAX_CONCURRENCY"] == ("7", "environment")
+    assert rows["UPSTREAM_LEDGER_MAX_RETRIES"] == ("0", "ERROR_HANDLING_MAX_RETRIES")
+    assert rows["UPSTREAM_LEDGER_TOTAL_TIMEOUT"] == ("2.0", "code")
+    assert rows["UPSTREAM_LEDGER_RETRY_DELAY"] == ("1.0", "default")
+    assert rows["UPSTREAM_LEDGER_FAILURE_RATIO"] == ("0.5", "code")
+    assert rows["UPSTREAM_LEDGER_FAILURE_THRESHOLD"] == ("", "not in use")
+
+
+def test_the_report_shows_no_ratio_where_failures_in_a_row_count() -> None:
+    rows = _report({"ERROR_HANDLING_CIRCUIT_BREAKER_FAILURE_THRESHOLD": "3"})
+    general = "ERROR_HANDLING_CIRCUIT_BREAKER_FAILURE_THRESHOLD"
+    assert rows["UPSTREAM_LEDGER_FAILURE_THRESHOLD"] == ("3", general)
+    assert rows["UPSTREAM_LEDGER_FAILURE_RATIO"] == ("", "not in use")
+
+
+def test_the_report_shows_no_delay_where_a_wait_is_declared() -> None:
+    waiting = LEDGER.model_copy(update={"policy": Policy(wait=wait_fixed(1))})
+    rows = _report({}, waiting)
+    assert rows["UPSTREAM_LEDGER_RETRY_DELAY"] == rows["UPSTREAM_LEDGER_RETRY_BACKOFF_MULTIPLIER"] == ("", "not in use")
+    assert rows["UPSTREAM_LEDGER_MAX_RETRIES"] == ("3", "default")
+
+
+def _report(variables: Mapping[str, str], upstream: Upstream = LEDGER) -> dict[str, tuple[str, str]]:
+    with environment(**variables):
+        report = settings_report.lines(load_settings([upstream]), [upstream])
+        return {name: (value, origin) for name, value, origin in report}
 
 
 def test_a_wrong_environment_stops_the_start_with_a_sentence() -> None:

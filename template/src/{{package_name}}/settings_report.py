@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dotenv import dotenv_values
@@ -10,29 +10,40 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from .observability.redaction import redact_text
-from .settings import ENV_FILE, SECTIONS, Settings, SettingsError, UpstreamSettings, load_settings
+from .resilience.policy import Policy
+from .settings import ENV_FILE, POLICY_NAMES, SECTIONS, Settings, SettingsError, UpstreamSettings, load_settings
+from .upstreams.declaration import Upstream
 from .upstreams.registry import UPSTREAMS
 
-
-def lines(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Variable, shown value and origin of every setting."""
-    in_file = {name.upper() for name, value in dotenv_values(ENV_FILE).items() if value}
-    in_environment = {name.upper() for name, value in os.environ.items() if value}
-    for name, value in _variables(settings):
-        origin = "environment" if name in in_environment else ENV_FILE if name in in_file else "default"
-        yield name, _shown(value), origin
+GENERAL = {of_one: f"ERROR_HANDLING_{of_all}".upper() for of_all, of_one in POLICY_NAMES.items()}
+"""The variable for all upstreams, by the name in the policy of one."""
 
 
-def _variables(settings: Settings) -> Iterator[tuple[str, Any]]:
+def lines(settings: Settings, upstreams: Iterable[Upstream]) -> Iterator[tuple[str, str, str]]:
+    """Variable, shown value and origin of every setting; the origin of what has no effect is `not in use`."""
+    origins = {name.upper(): ENV_FILE for name, value in dotenv_values(ENV_FILE).items() if value}
+    origins |= {name.upper(): "environment" for name, value in os.environ.items() if value}
     for section in (getattr(settings, name) for name in SECTIONS):
         prefix = section.model_config.get("env_prefix", "")
-        yield from ((f"{prefix}{field}".upper(), getattr(section, field)) for field in type(section).model_fields)
-    for name, url in settings.base_urls.items():
-        yield f"{name}_base_url".upper(), url
-        policy = settings.policies[name]
-        yield from (
-            (f"upstream_{name}_{field}".upper(), getattr(policy, field)) for field in UpstreamSettings.model_fields
-        )
+        for field in type(section).model_fields:
+            name = f"{prefix}{field}".upper()
+            yield name, _shown(getattr(section, field)), origins.get(name, "default")
+    for upstream in upstreams:
+        name = f"{upstream.name}_base_url".upper()
+        yield name, _shown(settings.base_urls[upstream.name]), origins.get(name, "code")
+        for field, value in _in_effect(settings.policies[upstream.name]):
+            name = f"upstream_{upstream.name}_{field}".upper()
+            declared = getattr(upstream.policy, field) is not None
+            inherited = GENERAL[field] if GENERAL.get(field) in origins else "code" if declared else "default"
+            yield name, _shown(value), "not in use" if value is None else origins.get(name, inherited)
+
+
+def _in_effect(policy: Policy) -> Iterator[tuple[str, Any]]:
+    replaced = {"failure_threshold"} if policy.failure_ratio is not None else set()
+    if policy.wait is not None:
+        replaced |= {"retry_delay", "retry_backoff_multiplier"}
+    for field in UpstreamSettings.model_fields:
+        yield field, None if field in replaced else getattr(policy, field)
 
 
 def _shown(value: Any) -> str:
@@ -50,10 +61,10 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    rows = list(lines(settings))
-    width = max(len(name) for name, _, _ in rows)
+    rows = list(lines(settings, UPSTREAMS))
+    names, origins = (max(len(row[column]) for row in rows) for column in (0, 2))
     for name, value, origin in rows:
-        print(f"{name:{width}}  {origin:11}  {value}")
+        print(f"{name:{names}}  {origin:{origins}}  {value}".rstrip())
     return 0
 
 

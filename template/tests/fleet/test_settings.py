@@ -37,7 +37,7 @@ def test_a_wrong_address_is_named_and_not_repeated(url: str) -> None:
 def test_the_report_masks_the_password(url: str) -> None:
     with environment(REDIS_URL=url):
         settings = load_settings([])
-        rows = {name: (value, origin) for name, value, origin in settings_report.lines(settings)}
+        rows = {name: (value, origin) for name, value, origin in settings_report.lines(settings, [])}
     assert settings.redis.url.get_secret_value() == url
     assert rows["REDIS_URL"][0].partition(":")[0] in {"redis", "rediss"}
     assert rows["REDIS_URL"][1] == "environment"

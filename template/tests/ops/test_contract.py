@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.subject import OPERATION_PATHS, UpstreamSettings, settings_report
+from tests.subject import OPERATION_PATHS, UPSTREAMS, UpstreamSettings, settings_report
 from tests.support.environment import make_settings
 from tools import drill
 from tools.drilled import ROUTE, UPSTREAM
@@ -156,7 +156,7 @@ def test_the_dashboard_can_be_loaded() -> None:
 
 
 def test_every_setting_in_a_runbook_exists(tmp_path: Path) -> None:
-    known = {name for name, _, _ in settings_report.lines(make_settings(tmp_path))}
+    known = {name for name, _, _ in settings_report.lines(make_settings(tmp_path), UPSTREAMS)}
     for name, page in RUNBOOKS.items():
         named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=\w+)?`", page))
         of_upstreams = set(re.findall(r"`UPSTREAM_<NAME>_(\w+?)(?:=\w+)?`", page))
