@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import event, orm, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.subject import (
@@ -199,6 +199,16 @@ async def test_an_answer_that_was_stored_stays_whatever_we_were_told(transaction
         await place()
     async with keys.claimed("k", Body()) as claim:
         assert claim.answer == "answer"
+
+
+async def test_a_claim_that_is_cancelled_while_it_is_committed_is_free_again(transactions: Transactions) -> None:
+    keys = IdempotencyKeys(transactions, "ann", "POST /things")
+    task = asyncio.create_task(keys.claimed("k", Body()).__aenter__())
+    event.listen(orm.Session, "after_commit", lambda _: task.cancel(), once=True)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with keys.claimed("k", Body()) as claim:
+        assert claim.answer is None
 
 
 async def test_expired_keys_do_not_pile_up(engine: AsyncEngine, transactions: Transactions) -> None:

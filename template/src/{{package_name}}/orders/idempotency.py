@@ -125,10 +125,7 @@ class IdempotencyKeys:
         try:
             yield claim
         except BaseException:
-            # The next attempt need not wait for the end of the claim.
-            with suppress(Exception):
-                async with asyncio.timeout(RELEASE_SECONDS):
-                    await self._transactions.run(claim.release)
+            await self._release(claim)
             raise
 
     async def _claim(self, scope: str, body_hash: str) -> Claim:
@@ -150,6 +147,9 @@ class IdempotencyKeys:
             await self._transactions.run(take)
         except ConflictError:
             known = await self._transactions.run(lambda session: session.get(RememberedRequest, scope))
+        except asyncio.CancelledError:
+            await self._release(claim)  # Whether the commit has worked by now, nobody knows.
+            raise
         else:
             return claim
         if known is not None and known.body_hash != body_hash:
@@ -157,6 +157,12 @@ class IdempotencyKeys:
         if known is None or known.answer is None:  # Where there is none any more, it was given up since.
             raise in_progress()
         return Claim(known.answer)
+
+    async def _release(self, claim: Claim) -> None:
+        """Give it up, if that can be done soon: the next attempt need not wait for the end of the claim."""
+        with suppress(Exception):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._transactions.run(claim.release)
 
 
 def in_progress() -> ConflictError:
