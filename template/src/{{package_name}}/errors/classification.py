@@ -6,14 +6,14 @@ says otherwise: internal, not retryable and not recoverable.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from . import hierarchy
 from .groups import principal
 
 
-class ErrorCategory(Enum):
+class ErrorCategory(StrEnum):
     """What went wrong."""
 
     VALIDATION = "validation"
@@ -28,7 +28,7 @@ class ErrorCategory(Enum):
     INTERNAL = "internal"
 
 
-class ErrorSeverity(Enum):
+class ErrorSeverity(StrEnum):
     """How much it matters to the people who run the service."""
 
     LOW = "low"

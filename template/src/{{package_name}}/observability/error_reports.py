@@ -58,8 +58,8 @@ def _record(classified: ClassifiedError, status: int) -> dict[str, Any]:
         "event": "request failed",
         "status": status,
         "error_type": type(classified.error).__name__,
-        "category": classified.category.value,
-        "severity": classified.severity.value,
+        "category": classified.category,
+        "severity": classified.severity,
         "context": redact(classified.context),
     }
     add_circumstances(fields, classified.error)

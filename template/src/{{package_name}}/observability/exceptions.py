@@ -94,21 +94,21 @@ def _type_name(kind: type) -> str:
 
 def _causes(error: BaseException) -> list[BaseException]:
     """What led to `error`, nearest first: causes, contexts that were not suppressed, and members of groups."""
-    found: list[BaseException] = []
-    seen: set[int] = set()
-    queue = [error]
+    found = [error]
+    queue = _behind(error)
     while queue and len(found) <= MOST_CAUSES:
         current = queue.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        found.append(current)
-        if isinstance(current, BaseExceptionGroup):
-            queue.extend(current.exceptions)
-        previous = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-        if previous is not None:
-            queue.append(previous)
+        if not any(current is known for known in found):
+            found.append(current)
+            queue += _behind(current)
     return found[1:]
+
+
+def _behind(error: BaseException) -> list[BaseException]:
+    """What led to `error` directly."""
+    found = [*error.exceptions] if isinstance(error, BaseExceptionGroup) else []
+    previous = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found if previous is None else [*found, previous]
 
 
 def _message(error: BaseException, constants: _Constants) -> str:
