@@ -51,7 +51,7 @@ def add_origin(fields: MutableMapping[str, Any], level: str, logger: str | None,
     """Tell what a line is, where it comes from, and that it happened `at` seconds of the epoch."""
     fields["level"] = level
     fields["logger"] = logger
-    fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
+    fields["timestamp"] = f"{_to_the_second(int(at))}.{str(int(at % 1 * 1_000_000)).zfill(6)}Z"
 
 
 def as_json(fields: MutableMapping[str, Any]) -> str:
