@@ -26,6 +26,13 @@ class Application(FastAPI):
 
     outermost: Callable[[ASGIApp], ASGIApp] | None = None
 
+    def setup(self) -> None:
+        """Called by FastAPI before there is any route; its documentation would be the first that each request asks."""
+
+    def add_documentation(self) -> None:
+        """Serve the documentation; every request asks the routes in their order, and few ask for this one."""
+        super().setup()
+
     def build_middleware_stack(self) -> ASGIApp:
         """The stack that serves every request."""
         stack = super().build_middleware_stack()
