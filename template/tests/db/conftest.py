@@ -74,7 +74,7 @@ class Failing:
             async with database.database_errors():
                 await self.work()
         except Exception as error:
-            self.categories.append(self._classifier.classify(error).category.value)
+            self.categories.append(self._classifier.classify(error).category)
             raise
 
 

@@ -1,11 +1,12 @@
 """An exception is described with all that helps, and nothing that was filled in."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.subject import MOST_FRAMES, ServiceUnavailableError, describe_exception
+from tests.subject import MOST_FRAMES, ServiceUnavailableError, describe_exception, exceptions
 from tests.support.failing import SECRET
 
 
@@ -43,7 +44,7 @@ def test_text_of_the_interpreter_is_dropped_for_it_quotes() -> None:
 def test_our_own_messages_are_kept() -> None:
     described = describe_exception(ServiceUnavailableError("ledger"))
     assert described["message"] == "Service 'ledger' is temporarily unavailable"
-    assert described["stack"] == []
+    assert described["stack"] == ()
 
 
 def test_the_stack_names_places_without_source_text() -> None:
@@ -106,3 +107,35 @@ def test_frames_of_equal_functions_name_their_own_file() -> None:
         with pytest.raises(LookupError) as raised:
             names["load"]()
         assert describe_exception(raised.value)["stack"][-1] == f"{file}:2 in load"
+
+
+def _fail() -> None:
+    raise LookupError("no such shelf")
+
+
+def test_code_that_takes_the_place_of_other_code_is_told_from_it() -> None:
+    for number in range(100):
+        names: dict[str, Any] = {}
+        exec(compile("def call(fail):\n    fail()\n", f"{number}.py", "exec"), names)
+        described = describe_exception(_caught(partial(names["call"], _fail)))
+        assert described["stack"][-2] == f"{number}.py:2 in call"
+
+
+def test_so_many_places_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exceptions, "MOST_PLACES", 500)
+
+    def fall(depth: int) -> None:
+        if depth:
+            fall(depth - 1)
+        raise LookupError
+
+    for depth in range(100):
+        describe_exception(_caught(partial(fall, depth)))
+        assert sum(map(len, exceptions._stacks)) <= 1000
+
+
+def test_a_secret_among_the_constants_is_masked() -> None:
+    def fail() -> None:
+        raise ValueError("the password=hunter2 is wrong")
+
+    assert describe_exception(_caught(fail))["message"] == "the password=*** is wrong"

@@ -71,8 +71,8 @@ def test_what_does_not_work_any_more_is_red(tmp_path: Path) -> None:
         ("web/public_errors.py", 'code=public["code"]', 'code="error"'),
         (
             "web/public_errors.py",
-            "PublicError(500, *_SERVER_ERROR)",
-            'PublicError(500, "", "internal_error", str(error))',
+            "return _BUG",
+            'return PublicError(500, "", "internal_error", str(error))',
         ),
         ("web/install.py", "    install_error_handlers(app, responder)\n", ""),
         ("web/admission.py", "self.degradation.level is ServiceLevel.OFFLINE", "False"),

@@ -116,3 +116,10 @@ def test_a_handler_that_would_never_be_called_is_refused(app: Application, kind:
     app.add_exception_handler(kind, lambda *_: Response())
     with pytest.raises(RuntimeError, match=r"handlers\.py"):
         app.build_middleware_stack()
+
+
+async def test_the_documentation_is_there_and_asked_for_last(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    pages = ["/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"]
+    assert [getattr(route, "path", None) for route in app.router.routes[-len(pages) :]] == pages
+    assert [(await get(app, page)).status_code for page in pages] == [200] * len(pages)

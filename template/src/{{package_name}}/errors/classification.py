@@ -5,15 +5,15 @@ says otherwise: internal, not retryable and not recoverable.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from . import hierarchy
 from .groups import principal
 
 
-class ErrorCategory(Enum):
+class ErrorCategory(StrEnum):
     """What went wrong."""
 
     VALIDATION = "validation"
@@ -28,7 +28,7 @@ class ErrorCategory(Enum):
     INTERNAL = "internal"
 
 
-class ErrorSeverity(Enum):
+class ErrorSeverity(StrEnum):
     """How much it matters to the people who run the service."""
 
     LOW = "low"
@@ -50,8 +50,7 @@ class Classification:
     recoverable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifiedError:
+class ClassifiedError(NamedTuple):
     """An exception with its verdict and what is known of the circumstances."""
 
     error: BaseException
@@ -59,7 +58,7 @@ class ClassifiedError:
     severity: ErrorSeverity
     retryable: bool
     recoverable: bool
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any]
 
 
 Rule = Classification | Callable[[Any], Classification]
@@ -138,10 +137,10 @@ class ErrorClassifier:
         verdict = self.verdict(error)
         own = error.context if isinstance(error, hierarchy.ApplicationError) else {}
         return ClassifiedError(
-            error=error,
-            category=verdict.category,
-            severity=verdict.severity,
-            retryable=verdict.retryable,
-            recoverable=verdict.recoverable,
-            context={**own, **(context or {})},
+            error,
+            verdict.category,
+            verdict.severity,
+            verdict.retryable,
+            verdict.recoverable,
+            {**own, **(context or {})},
         )

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ..errors.classification import ClassifiedError, ErrorClassifier
-from .logs import get_logger
+from .lines import add_circumstances
+from .logs import write_lines
+from .redaction import redact
 
-log = get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class ErrorReport:
+class ErrorReport(NamedTuple):
     """A handled error.
 
     Args:
@@ -47,15 +46,21 @@ class ErrorReporter:
         begin = time.perf_counter()
         classified = self._classifier.classify(error)
         if status >= 500 and self._logging_enabled:
-            log.error(
-                "request failed",
-                status=status,
-                error_type=type(error).__name__,
-                category=classified.category.value,
-                severity=classified.severity.value,
-                context=dict(classified.context),
-                exc_info=error,
-            )
+            write_lines(__name__, [("error", time.time(), _record(classified, status))])
         report = ErrorReport(classified, status, time.perf_counter() - begin)
         for observe in self._observers:
             observe(report)
+
+
+def _record(classified: ClassifiedError, status: int) -> dict[str, Any]:
+    """The fields of the record; all but the context is ours, and holds no secret."""
+    fields: dict[str, Any] = {
+        "event": "request failed",
+        "status": status,
+        "error_type": type(classified.error).__name__,
+        "category": classified.category,
+        "severity": classified.severity,
+        "context": redact(classified.context),
+    }
+    add_circumstances(fields, classified.error)
+    return fields

@@ -34,6 +34,11 @@ def complete(fields: MutableMapping[str, Any], level: str, logger: str | None, a
     error = _exception(fields.pop("exc_info", None))
     redact_fields(fields)
     add_origin(fields, level, logger, at or time.time())
+    add_circumstances(fields, error)
+
+
+def add_circumstances(fields: MutableMapping[str, Any], error: BaseException | None) -> None:
+    """Tell of which request and trace a line is, and describe `error`."""
     if "request_id" not in fields and (current := request_id.get()) is not None:
         fields["request_id"] = current
     if "trace_id" not in fields and (parent := traceparent.get()) is not None:
@@ -46,7 +51,7 @@ def add_origin(fields: MutableMapping[str, Any], level: str, logger: str | None,
     """Tell what a line is, where it comes from, and that it happened `at` seconds of the epoch."""
     fields["level"] = level
     fields["logger"] = logger
-    fields["timestamp"] = f"{_to_the_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
+    fields["timestamp"] = f"{_to_the_second(int(at))}.{str(int(at % 1 * 1_000_000)).zfill(6)}Z"
 
 
 def as_json(fields: MutableMapping[str, Any]) -> str:

@@ -81,10 +81,11 @@ def redact_fields(fields: MutableMapping[str, Any]) -> None:
         elif kind is str:
             fields[name] = redact_text(value)
         elif kind not in _PLAIN:
-            fields[name] = _redact(value)
+            fields[name] = redact(value)
 
 
-def _redact(value: Any) -> Any:
+def redact(value: Any) -> Any:
+    """What may be written of `value`, whatever it is."""
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, dict):
@@ -92,6 +93,6 @@ def _redact(value: Any) -> Any:
         redact_fields(inner)
         return inner
     if isinstance(value, list | tuple):
-        return [_redact(item) for item in value]
+        return [redact(item) for item in value]
     # Anything else is written as its text, which may hold what we would mask.
     return value if type(value) in _PLAIN else redact_text(str(value))

@@ -6,6 +6,7 @@ fill the disk and hold up the event loop, and say the same.
 
 import time
 from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from .exceptions import describe_exception
@@ -54,4 +55,7 @@ class StackLimit:
 
 def _kind(described: Mapping[str, Any]) -> Hashable:
     """Each line counts once, so that a recursion is of the same kind however deep it went."""
-    return tuple((one["type"], frozenset(one["stack"])) for one in (described, *described["causes"]))
+    return tuple([(one["type"], _each_once(one["stack"])) for one in (described, *described["causes"])])
+
+
+_each_once = lru_cache(maxsize=MOST_KINDS)(frozenset[str])

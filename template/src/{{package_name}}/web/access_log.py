@@ -27,7 +27,7 @@ def _line(request: FinishedRequest) -> Line:
         "route": request.route,
         "status": request.status,
         "complete": request.complete,
-        "duration_ms": round(request.duration * 1000, 3),
+        "duration_ms": round(request.duration * 1_000_000) / 1000,
     }
     if request.trace_id is not None:
         fields["trace_id"] = request.trace_id

@@ -55,9 +55,10 @@ class Admission:
             OverloadedError: too many are being served.
             ServiceUnavailableError: the service is held offline.
         """
-        length = headers.get(b"content-length", b"").lstrip(b"0")
-        if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self.max_body_bytes):
-            raise too_large()
+        if b"content-length" in headers:
+            length = headers[b"content-length"].lstrip(b"0")
+            if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > self.max_body_bytes):
+                raise too_large()
         if self.degradation.level is ServiceLevel.OFFLINE and not self.always_served(scope):
             raise ServiceUnavailableError("api", retry_after=OFFLINE_SECONDS, level=ServiceLevel.OFFLINE.value)
         if self.active_requests.count > self.max_active_requests and not self.always_served(scope):

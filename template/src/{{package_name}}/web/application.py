@@ -26,6 +26,13 @@ class Application(FastAPI):
 
     outermost: Callable[[ASGIApp], ASGIApp] | None = None
 
+    def setup(self) -> None:
+        """Called by FastAPI before there is any route; its documentation would be the first that each request asks."""
+
+    def add_documentation(self) -> None:
+        """Serve the documentation; every request asks the routes in their order, and few ask for this one."""
+        super().setup()
+
     def build_middleware_stack(self) -> ASGIApp:
         """The stack that serves every request."""
         stack = super().build_middleware_stack()
@@ -51,6 +58,8 @@ class LateExceptionMiddleware(ExceptionMiddleware):
     def __init__(self, app: ASGIApp, handlers: Mapping[Any, ExceptionHandler]) -> None:
         super().__init__(app, handlers)
         self._answer = ExceptionMiddleware(_fail, handlers)
+        # Handlers by status are called for HTTPException, which always has one by class too.
+        self._handled = tuple(self._exception_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; an error goes to the handler registered for it."""
@@ -68,8 +77,7 @@ class LateExceptionMiddleware(ExceptionMiddleware):
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            # Handlers by status are called for HTTPException, which always has one by class too.
-            if started or not any(kind in self._exception_handlers for kind in type(error).__mro__):
+            if started or not isinstance(error, self._handled):
                 raise
             scope[FAILURE] = error
             await self._answer(scope, receive, send)

@@ -27,6 +27,9 @@ from .error_body import MEDIA_TYPE, error_body
 from .exchange import KNOWN_METHODS
 from .public_errors import INVALID_REQUEST, PublicError, public_error
 
+NO_STORE = (b"cache-control", b"no-store")
+"""So that no cache keeps an error."""
+
 
 class ErrorResponder:
     """Answers exceptions with the documented body and reports them.
@@ -72,10 +75,11 @@ def _allow(scope: Scope) -> dict[str, str]:
 
 
 def render(error: PublicError) -> Response:
-    """The HTTP answer. No cache may keep an error."""
+    """The HTTP answer."""
     body = as_json(error_body(error, current_request_id.get())).encode()
-    headers = {**error.headers, "cache-control": "no-store"}
-    return Response(body, status_code=error.status, headers=headers, media_type=MEDIA_TYPE)
+    response = Response(body, status_code=error.status, headers=error.headers or None, media_type=MEDIA_TYPE)
+    response.raw_headers.append(NO_STORE)
+    return response
 
 
 def install_error_handlers(app: FastAPI, responder: ErrorResponder) -> None:

@@ -52,6 +52,7 @@ _OF_STATUS: Mapping[int, tuple[str, str, str]] = {
 }
 _CLIENT_ERROR = ("HTTPError", "http_error", "The request cannot be served")
 _SERVER_ERROR = ("InternalError", "internal_error", "Internal server error")
+_BUG = PublicError(500, *_SERVER_ERROR)
 
 
 def public_error(error: Exception, published_names: Collection[str]) -> PublicError:
@@ -68,7 +69,7 @@ def public_error(error: Exception, published_names: Collection[str]) -> PublicEr
         return PublicError(422, "ValidationError", "validation_error", "Validation error", details=details)
     if isinstance(error, HTTPException):
         return _of_http(error)
-    return PublicError(500, *_SERVER_ERROR)
+    return _BUG
 
 
 def _of_application(error: ApplicationError) -> PublicError:

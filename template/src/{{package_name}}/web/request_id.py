@@ -15,4 +15,4 @@ def choose_request_id(offered: bytes | None) -> str:
     """
     if offered is not None and _ACCEPTABLE.fullmatch(offered):
         return offered.decode("ascii")
-    return f"{_random.getrandbits(128):032x}"
+    return _random.getrandbits(128).to_bytes(16, "big").hex()
