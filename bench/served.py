@@ -53,8 +53,8 @@ def ours(package: str = "orders_service") -> ASGIApp:
     limit.MOST_STACKS = sys.maxsize
     app: FastAPI = importlib.import_module(f"{package}.app").create_app()
     app.include_router(router)
-    # The first of the app's own, as in the others: how many there are before the one that is asked for is its own affair.
-    # FastAPI's documentation comes before these in the others, and after them in the service.
+    # The first of the app's own, as in the others: how many there are before the one that is asked for is its own
+    # affair. FastAPI's documentation comes before these in the others, and after them in the service.
     app.router.routes.insert(0, app.router.routes.pop())
     return app
 
