@@ -1,6 +1,5 @@
 """Fixtures shared by all tests."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -11,6 +10,7 @@ from tests.support import database, failing
 from tests.support.environment import make_app
 from tests.support.logs import LogLines
 from tests.support.server import connect, serving, settle
+from tools.processes import free_port
 
 ORIGIN = "https://shop.example"
 
@@ -86,7 +86,4 @@ async def client(service: str) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def unused_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()

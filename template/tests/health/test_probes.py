@@ -48,7 +48,9 @@ async def test_a_service_without_its_database_lives_and_waits(
             assert (report.status_code, report.json()["status"]) == (503, "unhealthy")
             assert report.json()["checks"]["database"]["error"].endswith("Error")
             assert address.rpartition("/")[2] not in report.text
-            assert "database is not ready" in {line["event"] for line in logs.of_level("warning")}
+            async with asyncio.timeout(10):
+                while "database is not ready" not in {line["event"] for line in logs.of_level("warning")}:
+                    await asyncio.sleep(0.01)
 
             appear(tmp_path)
             await _eventually(client, "/startupz", 200)
